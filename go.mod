@@ -1,0 +1,3 @@
+module viperprobe.dev/viperprobe
+
+go 1.26

@@ -1,0 +1,136 @@
+// Package metric holds the words of ViperProbe: families, targets, readings,
+// batches, samples and histograms. It imports the standard library only.
+package metric
+
+import "strings"
+
+// Class is what a family is about.
+type Class string
+
+// The classes of the catalogue.
+const (
+	CPU         Class = "cpu"
+	Memory      Class = "memory"
+	Disk        Class = "disk"
+	Filesystem  Class = "filesystem"
+	Network     Class = "network"
+	Syscall     Class = "syscall"
+	Process     Class = "process"
+	Application Class = "application"
+)
+
+// Classes lists every class, in the order in which documents print them.
+var Classes = []Class{CPU, Memory, Disk, Filesystem, Network, Syscall, Process, Application}
+
+// Tier is how a family's values are obtained, which decides what they cost.
+type Tier string
+
+// The tiers, cheapest first.
+const (
+	File     Tier = "file"     // cgroup files and PSI: a cost per read
+	Snapshot Tier = "snapshot" // BPF iterators over what the kernel already counts: a cost per read
+	Event    Tier = "event"    // programs on tracepoints and functions: a cost per event
+	App      Tier = "application"
+)
+
+// Kind is the shape of a family's values.
+type Kind string
+
+// The kinds of value.
+const (
+	Counter   Kind = "counter"
+	Gauge     Kind = "gauge"
+	Histogram Kind = "histogram"
+)
+
+// Unit is a base unit (UCUM). Inside ViperProbe a time is a whole number of
+// nanoseconds; Seconds is what leaves at the edges.
+type Unit string
+
+// The units of the catalogue.
+const (
+	Seconds Unit = "s"
+	Bytes   Unit = "By"
+	One     Unit = "1"
+)
+
+// Owner says whose an event or a value is: what is charged with it.
+type Owner string
+
+// The owners.
+const (
+	OwnerTask   Owner = "current task"
+	OwnerSocket Owner = "socket"
+	OwnerBio    Owner = "bio"
+	OwnerMemcg  Owner = "memcg"
+	OwnerCgroup Owner = "cgroup"
+	OwnerNode   Owner = "node"
+)
+
+// A Label is one dimension of a family. Values lists the values in the order of
+// the kernel's cells; it is nil when they are found at run time (devices).
+type Label struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values,omitempty"`
+}
+
+// A Family is one row of the catalogue: one named metric and everything that is
+// known about it. Documents, Prometheus names, validation and the reader are
+// derived from the row. Families are shared and never modified after loading.
+type Family struct {
+	Name    string
+	Help    string // one sentence: what is measured, and what is not
+	Class   Class
+	Tier    Tier
+	Kind    Kind
+	Unit    Unit
+	Labels  []Label // at most 2
+	Owner   Owner
+	Aliases []string // other names accepted on input (the paper's)
+	Source  string   // where the value comes from: kernel symbol, file, paper
+
+	Object string     // hook group: catalogue/<Object>.bpf.c; "" for the file tier
+	Cell   string     // member of the object's cell, or the histogram's map; "" means Name
+	Rungs  [][]string // ladder of programs, best first; each rung is a set that is attached together
+	Kernel string     // oldest kernel that the row's checks allow; "" if any with BTF
+	PerCPU bool       // cells are per CPU: hot families
+}
+
+// Scale is how many raw units make one base unit: 1e9 for times.
+func (f *Family) Scale() float64 {
+	if f.Unit == Seconds {
+		return 1e9
+	}
+	return 1
+}
+
+// Gated reports whether the family has a bit of its own in a target's slot, so
+// that it can be switched per target in the kernel.
+func (f *Family) Gated() bool { return f.Tier == Event }
+
+// PromName is the family's name on /metrics: prefix, base unit, and _total on
+// counters. No unit is written twice.
+func (f *Family) PromName() string {
+	name := "viperprobe_" + f.Name
+	suffix := map[Unit]string{Seconds: "_seconds", Bytes: "_bytes"}[f.Unit]
+	if !strings.HasSuffix(name, suffix) {
+		name += suffix
+	}
+	if f.Kind == Counter {
+		name += "_total"
+	}
+	return name
+}
+
+// Is reports whether name is the family's name or one of its aliases.
+func (f *Family) Is(name string) bool {
+	if f.Name == name {
+		return true
+	}
+	for _, a := range f.Aliases {
+		if a == name {
+			return true
+		}
+	}
+	return false
+}
