@@ -1,0 +1,64 @@
+# `make` alone prints what there is. Only Go is needed for `make build`; `make tools` installs the rest.
+SHELL   := /bin/bash
+PREFIX  ?= $(CURDIR)/bin
+VMPKGS  ?= $(wildcard ./internal/probe ./internal/agent ./internal/cgroup)
+OBJDIR  ?= catalogue/obj
+OBJECTS := $(patsubst catalogue/%.bpf.c,$(OBJDIR)/%.o,$(wildcard catalogue/*.bpf.c))
+# Other majors of clang give other bytes, and the committed objects are compared byte by byte.
+CLANG   ?= clang-14
+STRIP   ?= llvm-strip-14
+# No -D__TARGET_ARCH_*: an object that needs it would not be the same file for amd64 and arm64.
+BPF     := -target bpfel -mcpu=v3 -g -O2 -Wall -Werror -ffile-prefix-map=$(CURDIR)=. -Icatalogue -idirafter /usr/include/$(shell uname -m)-linux-gnu
+# One set of flags for build, vet, test and VM binaries, so that they share compiled packages.
+export CGO_ENABLED := 0
+export GOFLAGS     := -trimpath -tags=grpcnotrace
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help build run test lint gen gen-check unit vm tools cross clean FORCE
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/viperprobe and bin/viperprobe-agent (needs only Go)
+	go build -o $(PREFIX)/ ./cmd/...
+
+run: build ## Build, then start ViperProbe on this machine; DEMO=1 adds a small workload to look at
+	exec $(PREFIX)/viperprobe run $(if $(DEMO),--demo)
+
+test: ## Install what tests need, then run every check but the heavy stacks (root)
+	test/steps.sh tools lint gen-check build unit vm
+
+lint: ## Check formatting, vet, staticcheck
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$bad" ] || { echo "not formatted (run gofmt -w): $$bad"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+gen: $(OBJECTS) ## Compile catalogue/*.bpf.c into catalogue/obj
+
+# The loader wants type information (.BTF) and nothing of DWARF, which holds paths and most of the size.
+$(OBJDIR)/%.o: catalogue/%.bpf.c $(wildcard catalogue/*.h) FORCE
+	@$(CLANG) --version | grep -q 'clang version 14\.' || { echo "$(CLANG) is not clang 14: run make tools"; exit 1; }
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF) -c $< -o $@
+	$(STRIP) -g $@
+	@readelf -SW $@ | grep -q ' \.BTF ' || { echo "$@ lost its type information"; exit 1; }
+
+gen-check: ## Compile the objects again and compare them with the committed ones
+	@rm -rf .cache/obj && mkdir -p .cache/obj && $(MAKE) --no-print-directory gen OBJDIR=.cache/obj
+	@[ ! -d catalogue ] || diff -r -x '.*' .cache/obj catalogue/obj || { echo "catalogue/obj is not what catalogue/*.bpf.c compiles to: run make gen and commit"; exit 1; }
+
+unit: ## Run all Go tests on this kernel, with the race detector, in random order
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+vm: ## Run the kernel tests on Debian's 6.1 and 6.12 (VMPKGS="./internal/x", VMFLAGS="-k 6.1")
+	test/vm.sh $(VMFLAGS) $(VMPKGS)
+
+tools: ## Install the Debian packages that tests need, and only what is missing (root)
+	@test/tools.sh
+
+cross: ## Build for arm64 (compiled only: nothing here runs it)
+	GOARCH=arm64 go build -o $(PREFIX)/arm64/ ./cmd/...
+	@echo "arm64: built with the same little-endian objects, UNVERIFIED: never run on an arm64 kernel"
+
+clean: ## Remove what was built and cached (kernels too)
+	rm -rf bin .cache

@@ -1,0 +1,75 @@
+# vm-kernel.sh - sourced by vm.sh: Debian's cloud kernels, fetched once into $cache/VERSION as
+#   vmlinux (uncompressed: QEMU boots it at once, where emulated decompression takes seconds), base.cpio (busybox and
+#   the modules below, numbered in the order that insmod needs), release (uname -r), modules (the list it was made for).
+# shellcheck shell=bash
+modules="virtio_pci virtio_blk crc32c_generic ext4 veth dummy sch_netem tcp_diag udp_diag $MODS"
+
+# fetch_kernel VERSION: 6.1 is bookworm's own kernel; others have a package that names the newest of their series.
+fetch_kernel() {
+  local k=$1 dir=$cache/$1 meta=linux-image-$1-cloud-amd64 package unpacked
+  [ "$k" != 6.1 ] || meta=linux-image-cloud-amd64
+  if [ -s "$dir/base.cpio" ] && [ "$(cat "$dir/modules")" = "$modules" ] && [ "$dir/base.cpio" -nt "$here/vm-kernel.sh" ]; then return; fi
+  mkdir -p "$dir"
+  unpacked=$dir/unpacked
+  if [ ! -d "$unpacked" ]; then
+    package=$(apt-cache depends "$meta" 2>/dev/null | awk '/Depends: linux-image-/{print $2; exit}')
+    [ -n "$package" ] || { echo "vm: apt knows no package $meta; run: apt-get update" >&2; exit 1; }
+    echo "vm: fetching $package"
+    (cd "$dir" && rm -f ./*.deb && apt-get download -qq -o APT::Sandbox::User=root "$package")
+    rm -rf "$unpacked.part"; dpkg-deb -x "$dir"/*.deb "$unpacked.part"; mv "$unpacked.part" "$unpacked"; rm -f "$dir"/*.deb
+  fi
+  local image; image=$(echo "$unpacked"/boot/vmlinuz-*)
+  echo "${image##*/vmlinuz-}" >"$dir/release"
+  [ -s "$dir/vmlinux" ] || extract_vmlinux "$image" "$dir/vmlinux"
+  base_archive "$unpacked" "$dir"
+  echo "$modules" >"$dir/modules"
+}
+
+# extract_vmlinux BZIMAGE OUT: the ELF is one of the compressed streams inside; find it by magic number.
+extract_vmlinux() {
+  local image=$1 out=$2 magic tool offset
+  while read -r magic tool; do
+    for offset in $(LC_ALL=C grep -abo -P "$magic" "$image" | cut -d: -f1 | head -5); do
+      tail -c +$((offset + 1)) "$image" | $tool >"$out.part" 2>/dev/null || :
+      if [ "$(head -c4 "$out.part" | tr -d '\177')" = ELF ]; then mv "$out.part" "$out"; return; fi
+    done
+  done <<'END'
+\x28\xb5\x2f\xfd zstd -dc
+\xfd7zXZ\x00 xz -dc --single-stream
+\x02\x21\x4c\x18 lz4 -dc
+END
+  rm -f "$out.part"; echo "vm: no ELF kernel found inside $image" >&2; exit 1
+}
+
+# base_archive UNPACKED DIR: busybox, empty folders, modules in order of dependency.
+base_archive() {
+  local dir=$2 root=$2/base tree release m
+  release=$(cat "$dir/release"); tree=$1/lib/modules/$release; [ -d "$tree" ] || tree=$1/usr/lib/modules/$release
+  [ -f "$tree/modules.dep" ] || depmod -b "${tree%/lib/modules/*}" "$release"
+  rm -rf "$root"; mkdir -p "$root"/{bin,proc,sys,dev,tmp,run,etc,root,modules,disk,var/log}
+  cp "$(command -v busybox)" "$root/bin/busybox"; ln -s busybox "$root/bin/sh"
+  echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"; echo '127.0.0.1 localhost' >"$root/etc/hosts"
+  local number=100 added=" "
+  for m in $modules; do add_module "$m"; done
+  (cd "$root" && find . | cpio -o -H newc --quiet) >"$dir/base.cpio.part"
+  mv "$dir/base.cpio.part" "$dir/base.cpio"; rm -rf "$root"
+}
+
+# add_module NAME: uses tree, root, number and added of base_archive.
+add_module() {
+  local pattern="/${1//[-_]/[-_]}[.]ko" line file
+  line=$(grep -E "^[^:]*$pattern[^:]*:" "$tree/modules.dep" | head -1) || :
+  if [ -z "$line" ]; then
+    grep -qE "$pattern" "$tree/modules.builtin" || { echo "vm: kernel $release has no module $1" >&2; exit 1; }
+    return
+  fi
+  for file in $(echo "${line#*:}" | tr ' ' '\n' | tac) "${line%%:*}"; do
+    case $added in *" $file "*) continue ;; esac
+    added+="$file "; number=$((number + 1))
+    case $file in
+      *.xz) xz -dc "$tree/$file" >"$root/modules/$number.ko" ;;
+      *.zst) zstd -qdc "$tree/$file" >"$root/modules/$number.ko" ;;
+      *) cp "$tree/$file" "$root/modules/$number.ko" ;;
+    esac
+  done
+}
