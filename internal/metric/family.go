@@ -91,6 +91,7 @@ type Family struct {
 
 	Object string     // hook group: catalogue/<Object>.bpf.c; "" for the file tier
 	Cell   string     // member of the object's cell, or the histogram's map; "" means Name
+	Over   string     // member that Cell is divided by: means over sockets or tasks
 	Rungs  [][]string // ladder of programs, best first; each rung is a set that is attached together
 	Kernel string     // oldest kernel that the row's checks allow; "" if any with BTF
 	PerCPU bool       // cells are per CPU: hot families

@@ -1,0 +1,111 @@
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Targets as they come and go: a new cgroup below a watched parent has its slot
+ * here, before its first task runs; user space is told, names it, and takes the
+ * slot back when the kernel has released the cgroup. No family of its own. */
+#include "vp.h"
+
+#define VP_PATH 256
+
+enum vp_event_kind { VP_MKDIR = 1, VP_RMDIR = 2, VP_RELEASE = 3 };
+
+struct vp_event {
+	u64 id, parent, now;
+	u32 kind, slot;
+	char path[VP_PATH];
+};
+const struct vp_event *vp_unused __attribute__((unused)); /* keeps the type in BTF */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 512 * 1024);
+} vp_events SEC(".maps");
+
+/* Slots that nobody has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1024);
+	__type(value, u32);
+} vp_free SEC(".maps");
+
+u64 vp_events_lost, vp_no_slot, vp_no_room;
+
+static __always_inline void tell(struct cgroup *cgrp, u64 parent, u32 kind, u32 slot, const char *path)
+{
+	struct vp_event *e = bpf_ringbuf_reserve(&vp_events, sizeof(*e), 0);
+
+	if (!e) {
+		__sync_fetch_and_add(&vp_events_lost, 1);
+		return;
+	}
+	e->id = cgrp->kn->id;
+	e->parent = parent;
+	e->now = bpf_ktime_get_ns();
+	e->kind = kind;
+	e->slot = slot;
+	e->path[0] = 0;
+	bpf_probe_read_kernel_str(e->path, sizeof(e->path), path);
+	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline u32 take(u32 template)
+{
+	struct vp_slot *from, *to;
+	u32 slot;
+
+	if (bpf_map_pop_elem(&vp_free, &slot)) {
+		__sync_fetch_and_add(&vp_no_slot, 1);
+		return VP_REMAINDER;
+	}
+	from = bpf_map_lookup_elem(&vp_slots, &template);
+	to = bpf_map_lookup_elem(&vp_slots, &slot);
+	if (from && to) {
+		to->on = from->on;
+		__builtin_memcpy(to->rate, from->rate, sizeof(to->rate));
+	}
+	return slot;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_mkdir, struct cgroup *cgrp, const char *path)
+{
+	u64 id = cgrp->kn->id, parent = cgrp->self.parent->cgroup->kn->id;
+	struct vp_cgroup c = {}, *p;
+
+	if (cgrp->root->hierarchy_id) /* v1: its ids collide with ours */
+		return 0;
+	p = bpf_map_lookup_elem(&vp_cgroups, &parent);
+	if (p) {
+		c = *p;
+		if (c.levels == 1)
+			c.slot = take(c.template);
+		if (c.levels)
+			c.levels--;
+		if (bpf_map_update_elem(&vp_cgroups, &id, &c, BPF_ANY))
+			__sync_fetch_and_add(&vp_no_room, 1);
+	}
+	tell(cgrp, parent, VP_MKDIR, c.slot, path);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_rmdir, struct cgroup *cgrp, const char *path)
+{
+	u64 id = cgrp->kn->id;
+
+	if (!cgrp->root->hierarchy_id)
+		tell(cgrp, 0, VP_RMDIR, vp_slot_of(id), path);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_release")
+int BPF_PROG(cgroup_release, struct cgroup *cgrp, const char *path)
+{
+	u64 id = cgrp->kn->id;
+
+	if (cgrp->root->hierarchy_id)
+		return 0;
+	tell(cgrp, 0, VP_RELEASE, vp_slot_of(id), path);
+	bpf_map_delete_elem(&vp_cgroups, &id);
+	return 0;
+}

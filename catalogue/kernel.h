@@ -1,0 +1,148 @@
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The kernel types that we read: every member here is a fact we rely on. Offsets
+ * come from the running kernel's BTF (CO-RE), so the order and the rest of each
+ * type do not matter. */
+#ifndef VP_KERNEL_H
+#define VP_KERNEL_H
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s64 s64;
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct kernfs_node {
+	u64 id;
+};
+struct cgroup_root {
+	int hierarchy_id;
+};
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct rq {
+	u64 clock;
+};
+struct cfs_rq {
+	struct rq *rq;
+};
+struct sched_entity {
+	u64 sum_exec_runtime;
+	u64 nr_migrations;
+	struct cfs_rq *cfs_rq;
+};
+struct sched_info {
+	unsigned long pcount;
+	unsigned long long run_delay;
+	unsigned long long last_arrival;
+	unsigned long long last_queued;
+};
+struct task_io_accounting {
+	u64 rchar, wchar, syscr, syscw;
+	u64 read_bytes, write_bytes;
+};
+struct fdtable {
+	unsigned int max_fds;
+	unsigned long *open_fds;
+};
+struct files_struct {
+	struct fdtable *fdt;
+};
+struct task_struct {
+	int pid, tgid, exit_state;
+	u64 start_time;
+	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
+	struct sched_entity se;
+	struct sched_info sched_info;
+	struct task_io_accounting ioac;
+	struct css_set *cgroups;
+	struct task_struct *real_parent;
+	struct files_struct *files;
+};
+
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	u16 skc_num;
+};
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_type, sk_protocol;
+	unsigned long sk_flags;
+	u32 sk_ack_backlog, sk_max_ack_backlog;
+	struct sock_cgroup_data sk_cgrp_data;
+};
+struct tcp_sock {
+	u64 bytes_sent, bytes_retrans, bytes_received, bytes_acked;
+	u32 segs_in, segs_out, total_retrans, srtt_us;
+	u32 write_seq, snd_una, rcv_nxt, copied_seq;
+};
+struct socket {
+	struct sock *sk;
+};
+struct sk_buff {
+	unsigned int len;
+	unsigned char *data;
+};
+
+struct blkcg {
+	struct cgroup_subsys_state css;
+};
+struct blkcg_gq {
+	struct blkcg *blkcg;
+};
+struct bio {
+	struct blkcg_gq *bi_blkg;
+};
+struct request {
+	unsigned int cmd_flags, __data_len;
+	struct bio *bio;
+};
+
+#pragma clang attribute pop
+
+/* The contexts of iterators: their layout is the kernel's ABI (8 bytes a member). */
+struct file;
+struct bpf_iter_meta;
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u64 fd;
+	struct file *file;
+};
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+#endif

@@ -1,0 +1,242 @@
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the kernel counts of each task anyway, folded into the task's target: by
+ * a pass over all tasks each tick, when a task is freed, and when it changes its
+ * cgroup. Nothing happens per event. Increases are exact: every fold adds
+ * now - xchg(last, now), which telescopes whatever races with it. */
+#include "vp.h"
+
+enum { READ, WRITE };
+enum { VOLUNTARY, INVOLUNTARY };
+enum { MINOR, MAJOR };
+
+/* Totals of a target; threads, processes and open files are set anew by each pass. */
+struct task_cell {
+	u64 cpu_time, runq_delay, timeslices, migrations;
+	u64 context_switches[2]; /* VOLUNTARY, INVOLUNTARY */
+	u64 page_faults[2];      /* MINOR, MAJOR */
+	u64 syscall_io_bytes[2]; /* READ, WRITE */
+	u64 syscall_io_calls[2]; /* READ, WRITE */
+	u64 disk_bytes[2];       /* READ, WRITE */
+	u64 threads, processes, open_files;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct task_cell);
+} task_cells SEC(".maps");
+
+/* What of a task has been added already, and to whom. */
+struct task_last {
+	u64 run, delay, slices, migrations, nvcsw, nivcsw, min_flt, maj_flt;
+	u64 rchar, wchar, syscr, syscw, read, write;
+	u32 slot, gen, epoch, reserved;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_last);
+} task_lasts SEC(".maps");
+
+/* vp_begin: when these programs were attached; a task that is older is counted
+ * from its first visit, a younger one in full. vp_passed: when the last complete
+ * pass began; a task that is older than that has been visited. Both in the clock
+ * of task->start_time (monotonic). vp_epoch grows with each attachment. */
+u64 vp_begin, vp_passed;
+u32 vp_epoch;
+
+static __always_inline void fold1(u64 *cell, u64 *last, u64 now)
+{
+	u64 old = *last;
+
+	if (old == now)
+		return;
+	old = __sync_lock_test_and_set(last, now);
+	__sync_fetch_and_add(cell, now - old);
+}
+
+static __always_inline void fold(struct task_struct *t, struct task_last *l, u32 slot)
+{
+	struct task_cell *c = bpf_map_lookup_elem(&task_cells, &slot);
+
+	if (!c)
+		return;
+	fold1(&c->cpu_time, &l->run, t->se.sum_exec_runtime);
+	fold1(&c->runq_delay, &l->delay, t->sched_info.run_delay);
+	fold1(&c->timeslices, &l->slices, t->sched_info.pcount);
+	fold1(&c->migrations, &l->migrations, t->se.nr_migrations);
+	fold1(&c->context_switches[VOLUNTARY], &l->nvcsw, t->nvcsw);
+	fold1(&c->context_switches[INVOLUNTARY], &l->nivcsw, t->nivcsw);
+	fold1(&c->page_faults[MINOR], &l->min_flt, t->min_flt);
+	fold1(&c->page_faults[MAJOR], &l->maj_flt, t->maj_flt);
+	if (bpf_core_field_exists(t->ioac.rchar)) { /* CONFIG_TASK_XACCT */
+		fold1(&c->syscall_io_bytes[READ], &l->rchar, t->ioac.rchar);
+		fold1(&c->syscall_io_bytes[WRITE], &l->wchar, t->ioac.wchar);
+		fold1(&c->syscall_io_calls[READ], &l->syscr, t->ioac.syscr);
+		fold1(&c->syscall_io_calls[WRITE], &l->syscw, t->ioac.syscw);
+	}
+	if (bpf_core_field_exists(t->ioac.read_bytes)) { /* CONFIG_TASK_IO_ACCOUNTING */
+		fold1(&c->disk_bytes[READ], &l->read, t->ioac.read_bytes);
+		fold1(&c->disk_bytes[WRITE], &l->write, t->ioac.write_bytes);
+	}
+}
+
+/* Take what t has counted so far as the start: nobody is charged with it. */
+static __always_inline void baseline(struct task_struct *t, struct task_last *l)
+{
+	l->run = t->se.sum_exec_runtime;
+	l->delay = t->sched_info.run_delay;
+	l->slices = t->sched_info.pcount;
+	l->migrations = t->se.nr_migrations;
+	l->nvcsw = t->nvcsw;
+	l->nivcsw = t->nivcsw;
+	l->min_flt = t->min_flt;
+	l->maj_flt = t->maj_flt;
+	if (bpf_core_field_exists(t->ioac.rchar)) {
+		l->rchar = t->ioac.rchar;
+		l->wchar = t->ioac.wchar;
+		l->syscr = t->ioac.syscr;
+		l->syscw = t->ioac.syscw;
+	}
+	if (bpf_core_field_exists(t->ioac.read_bytes)) {
+		l->read = t->ioac.read_bytes;
+		l->write = t->ioac.write_bytes;
+	}
+}
+
+static __always_inline void own(struct task_last *l, u32 slot)
+{
+	l->slot = slot;
+	l->gen = vp_gen(slot);
+	l->epoch = vp_epoch;
+}
+
+/* The target that was charged last; the remainder once that one is gone. */
+static __always_inline u32 owner(struct task_last *l)
+{
+	return l->gen == vp_gen(l->slot) ? l->slot : VP_REMAINDER;
+}
+
+static __always_inline u32 bits(u64 x)
+{
+	x -= (x >> 1) & 0x5555555555555555ULL;
+	x = (x & 0x3333333333333333ULL) + ((x >> 2) & 0x3333333333333333ULL);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (x * 0x0101010101010101ULL) >> 56;
+}
+
+struct files_pass {
+	unsigned long *open;
+	u64 count;
+};
+
+static long count_files(u32 i, struct files_pass *p)
+{
+	unsigned long word = 0;
+
+	if (bpf_probe_read_kernel(&word, sizeof(word), p->open + i))
+		return 1;
+	p->count += bits(word);
+	return 0;
+}
+
+/* Open descriptors of a process: set bits of its table, the first 2^18 of it. */
+#define MAX_WORDS 4096
+static __always_inline u64 open_files(struct task_struct *t)
+{
+	struct files_struct *files = t->files;
+	struct files_pass p = {};
+	struct fdtable *fdt;
+	u32 words;
+
+	if (!files)
+		return 0;
+	fdt = files->fdt;
+	p.open = fdt->open_fds;
+	words = (fdt->max_fds + 63) / 64;
+	bpf_loop(words < MAX_WORDS ? words : MAX_WORDS, count_files, &p, 0);
+	return p.count;
+}
+
+SEC("iter/task")
+int task_tick(struct bpf_iter__task *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct task_last *l;
+	struct task_cell *c;
+	u32 slot;
+
+	if (!t)
+		return 0;
+	slot = vp_task_slot(t);
+	l = bpf_task_storage_get(&task_lasts, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!l) {
+		vp_fail();
+		return 0;
+	}
+	if (l->epoch != vp_epoch) {
+		if (l->epoch || t->start_time < vp_begin)
+			baseline(t, l);
+		own(l, slot);
+	} else if (l->slot != slot || l->gen != vp_gen(slot)) {
+		own(l, slot); /* a thread that moved with its group: at most one interval goes to the new target */
+	}
+	fold(t, l, slot);
+	c = bpf_map_lookup_elem(&task_cells, &slot);
+	if (!c || t->exit_state)
+		return 0;
+	__sync_fetch_and_add(&c->threads, 1);
+	if (t->pid == t->tgid) {
+		__sync_fetch_and_add(&c->processes, 1);
+		__sync_fetch_and_add(&c->open_files, open_files(t));
+	}
+	return 0;
+}
+
+/* The last of a task: everything it will ever count has been counted, and its
+ * css_set still holds its cgroup (kernel/exit.c: delayed_put_task_struct). */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(task_free, struct task_struct *t)
+{
+	struct task_last *l = bpf_task_storage_get(&task_lasts, t, 0, 0), none = {};
+
+	if (l && l->epoch == vp_epoch)
+		fold(t, l, vp_task_slot(t));
+	else if (l || t->start_time < vp_begin)
+		return 0; /* never visited, and older than we */
+	else if (t->start_time < vp_passed)
+		vp_fail(); /* it was visited: its storage was busy (before 6.12) */
+	else
+		fold(t, &none, vp_task_slot(t));
+	return 0;
+}
+
+/* The task is in dst_cgrp already; what it counted before belongs to the old
+ * target. One that was never visited counts for where its parent is. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(task_attach, struct cgroup *dst_cgrp, const char *path, struct task_struct *t)
+{
+	struct task_last *l;
+	u32 old;
+
+	if (dst_cgrp->root->hierarchy_id)
+		return 0;
+	l = bpf_task_storage_get(&task_lasts, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!l) {
+		vp_fail();
+		return 0;
+	}
+	if (l->epoch == vp_epoch) {
+		old = owner(l);
+	} else {
+		if (l->epoch || t->start_time < vp_begin)
+			baseline(t, l);
+		old = vp_task_slot(t->real_parent);
+	}
+	own(l, vp_slot_of(dst_cgrp->kn->id));
+	fold(t, l, old);
+	return 0;
+}

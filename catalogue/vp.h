@@ -1,0 +1,194 @@
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What every hook group shares: targets and their slots, the gate, cells and
+ * histograms. The loader replaces the shared maps by one set for all objects. */
+#ifndef VP_VP_H
+#define VP_VP_H
+
+#include "kernel.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* A slot is a target's number. Slot 0 is the remainder: whatever is in no
+ * target; slot 1 is the node. */
+#define VP_REMAINDER 0
+#define VP_NODE 1
+#define VP_FAMILIES 64
+
+/* vp_cgroup: what the kernel side knows of a cgroup. Own slots begin `levels`
+ * below it; 0: everything below belongs to its slot. */
+struct vp_cgroup {
+	u32 slot;
+	u16 levels;
+	u16 template; /* slot whose switches a new target copies */
+};
+
+/* vp_slot: the switches of one target. gen changes when the slot gets a new
+ * owner, so that whoever cached the number can tell. rate[b] is 1-in-n of the
+ * family with bit b, 0 and 1 meaning all. */
+struct vp_slot {
+	u64 on;
+	u32 gen;
+	u32 reserved;
+	u16 rate[VP_FAMILIES];
+};
+
+/* cgroup v2 id -> vp_cgroup */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct vp_cgroup);
+} vp_cgroups SEC(".maps");
+
+/* slot -> vp_slot; written by user space through mmap */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct vp_slot);
+} vp_slots SEC(".maps");
+
+/* Copies of each per-CPU cell: 1 + the highest possible CPU number. */
+const volatile u32 vp_copies = 1;
+
+/* What could not be counted: no memory, no room, storage busy. */
+u64 vp_failed;
+
+static __always_inline void vp_fail(void)
+{
+	__sync_fetch_and_add(&vp_failed, 1);
+}
+
+static __always_inline u32 vp_slot_of(u64 cgroup_id)
+{
+	struct vp_cgroup *c = bpf_map_lookup_elem(&vp_cgroups, &cgroup_id);
+
+	return c ? c->slot : VP_REMAINDER;
+}
+
+static __always_inline u32 vp_task_slot(struct task_struct *t)
+{
+	return vp_slot_of(t->cgroups->dfl_cgrp->kn->id);
+}
+
+/* The gate: is any family of mask on for this slot? */
+static __always_inline u64 vp_on(u32 slot, u64 mask)
+{
+	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
+
+	return s ? s->on & mask : 0;
+}
+
+static __always_inline u32 vp_gen(u32 slot)
+{
+	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
+
+	return s ? s->gen : 0;
+}
+
+/* A histogram: native schema 2. 14 cache lines. */
+#define VP_BUCKETS 111
+struct vp_hist {
+	u64 sum;
+	u64 counts[VP_BUCKETS];
+};
+
+/* Histograms exist in chunks of 16 slots, made when one of them wants the family. */
+#define VP_CHUNK_BITS 4
+#define VP_CHUNK (1 << VP_CHUNK_BITS)
+#define VP_HISTOGRAM(name)                                        \
+	struct {                                                  \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);         \
+		__uint(max_entries, 1024 / VP_CHUNK);             \
+		__type(key, u32);                                 \
+		__array(values, struct {                          \
+			__uint(type, BPF_MAP_TYPE_ARRAY);         \
+			__uint(max_entries, VP_CHUNK);            \
+			__uint(map_flags, BPF_F_MMAPABLE);        \
+			__type(key, u32);                         \
+			__type(value, struct vp_hist);            \
+		});                                               \
+	} name SEC(".maps")
+
+/* The index of the highest bit of x, which is not 0. */
+static __always_inline u32 vp_log2(u64 x)
+{
+	u32 r = 0;
+
+	if (x >> 32) { x >>= 32; r += 32; }
+	if (x >> 16) { x >>= 16; r += 16; }
+	if (x >> 8) { x >>= 8; r += 8; }
+	if (x >> 4) { x >>= 4; r += 4; }
+	if (x >> 2) { x >>= 2; r += 2; }
+	return r + (x >> 1);
+}
+
+/* Bucket of x * 2^-point in schema 2: 0 up to 1, i for (2^((i-1)/4), 2^(i/4)].
+ * The mantissa, 32 bits, is compared with 2^(1/4), 2^(1/2), 2^(3/4); an exact
+ * power of two belongs to the bucket that it bounds. */
+static __always_inline u32 vp_schema2(u64 x, u32 point)
+{
+	u32 e, m, i;
+
+	if (x <= 1ULL << point)
+		return 0;
+	x--;
+	e = vp_log2(x);
+	m = (x << (63 - e)) >> 32;
+	i = (e - point) * 4 + (m >= 2553802834U) + (m >= 3037000500U) + (m >= 3611622603U) + 1;
+	return i < VP_BUCKETS ? i : VP_BUCKETS - 1;
+}
+
+/* Nanoseconds to a bucket of seconds: 2^56 / 1e9 per ns puts 1 s at 2^56, and the
+ * first bound, 2^-20 s, at 2^36. Beyond 250 s is overflow. */
+static __always_inline u32 vp_bucket_ns(u64 ns)
+{
+	return ns < 250000000000ULL ? vp_schema2(ns * 72057594ULL, 36) : VP_BUCKETS - 1;
+}
+
+static __always_inline u32 vp_bucket_bytes(u64 n)
+{
+	return vp_schema2(n, 0);
+}
+
+/* The cell of (slot, label) in a histogram family; NULL where nobody wants it. */
+static __always_inline struct vp_hist *vp_hist_cell(void *family, u32 slot, u32 label, u32 labels, u32 copies, u32 copy)
+{
+	u32 chunk = slot >> VP_CHUNK_BITS;
+	u32 i = ((slot & (VP_CHUNK - 1)) * labels + label) * copies + copy;
+	void *cells = bpf_map_lookup_elem(family, &chunk);
+
+	return cells ? bpf_map_lookup_elem(cells, &i) : NULL;
+}
+
+/* Observe in a cell of this CPU: for hooks that cannot interrupt themselves. */
+static __always_inline void vp_observe_cpu(void *family, u32 slot, u64 ns)
+{
+	struct vp_hist *h = vp_hist_cell(family, slot, 0, 1, vp_copies, bpf_get_smp_processor_id());
+	u32 b = vp_bucket_ns(ns);
+
+	if (!h || b >= VP_BUCKETS) {
+		vp_fail();
+		return;
+	}
+	h->sum += ns;
+	h->counts[b]++;
+}
+
+/* Observe in the one cell of a family that is rare. */
+static __always_inline void vp_observe(void *family, u32 slot, u32 label, u32 labels, u64 ns)
+{
+	struct vp_hist *h = vp_hist_cell(family, slot, label, labels, 1, 0);
+	u32 b = vp_bucket_ns(ns);
+
+	if (!h || b >= VP_BUCKETS) {
+		vp_fail();
+		return;
+	}
+	__sync_fetch_and_add(&h->sum, ns);
+	__sync_fetch_and_add(&h->counts[b], 1);
+}
+
+#endif
