@@ -1,0 +1,208 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
+)
+
+func newMetrics(p parts) *cobra.Command {
+	output := oneOf("table", "json", "markdown")
+	f := flags{}
+	c := &cobra.Command{
+		Use:   "metrics [NAME...]",
+		Short: "List the metric families, or show one in full",
+		Long: `Metrics lists the catalogue: every family with its class, tier, kind and unit. A
+name may be a family, one of its aliases, a class or a tier; one family is shown
+in full.` + codes(),
+		Example: "  viperprobe metrics\n  viperprobe metrics runq_latency\n  viperprobe metrics network -o json",
+	}
+	f.FlagSet = c.Flags()
+	f.output(&output)
+	c.RunE = func(c *cobra.Command, names []string) error {
+		if err := f.err(); err != nil {
+			return err
+		}
+		families := p.families
+		if len(names) > 0 {
+			var err error
+			if families, err = policy.Resolve(names, p.families); err != nil {
+				return usage(err)
+			}
+		}
+		w := c.OutOrStdout()
+		switch {
+		case output.value == "json":
+			return writeJSON(w, describe(families))
+		case output.value == "markdown":
+			return writeMarkdown(w, families)
+		case len(names) == 1 && len(families) == 1 && families[0].Is(names[0]):
+			return writeFamily(w, families[0])
+		}
+		return writeFamilies(w, families)
+	}
+	return c
+}
+
+// A description is a family as `metrics -o json` prints it.
+type description struct {
+	Name        string              `json:"name"`
+	Class       metric.Class        `json:"class"`
+	Tier        metric.Tier         `json:"tier"`
+	Kind        metric.Kind         `json:"kind"`
+	Unit        metric.Unit         `json:"unit"`
+	Labels      []string            `json:"labels"`
+	LabelValues map[string][]string `json:"label_values,omitempty"` // of labels with a fixed set
+	Owner       metric.Owner        `json:"owner"`
+	Aliases     []string            `json:"aliases"`
+	Hooks       []string            `json:"hooks"`
+	Help        string              `json:"help"`
+	Source      string              `json:"source"`
+	Kernel      string              `json:"kernel,omitempty"`
+	Prometheus  string              `json:"prometheus"`
+}
+
+func describe(families []*metric.Family) []description {
+	out := []description{}
+	for _, f := range families {
+		d := description{
+			Name: f.Name, Class: f.Class, Tier: f.Tier, Kind: f.Kind, Unit: f.Unit, Owner: f.Owner, Labels: []string{},
+			Aliases: append([]string{}, f.Aliases...), Hooks: hooks(f), Help: f.Help, Source: f.Source, Kernel: f.Kernel, Prometheus: f.PromName(),
+		}
+		for _, l := range f.Labels {
+			d.Labels = append(d.Labels, l.Name)
+			if l.Values != nil {
+				if d.LabelValues == nil {
+					d.LabelValues = map[string][]string{}
+				}
+				d.LabelValues[l.Name] = l.Values
+			}
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// hooks are the programs of all rungs, best first, each once.
+func hooks(f *metric.Family) []string {
+	out := []string{}
+	for _, rung := range f.Rungs {
+		for _, h := range rung {
+			if !slices.Contains(out, h) {
+				out = append(out, h)
+			}
+		}
+	}
+	return out
+}
+
+func labelNames(f *metric.Family) string {
+	names := make([]string, len(f.Labels))
+	for i, l := range f.Labels {
+		names[i] = l.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+func unitName(u metric.Unit) string {
+	if name, ok := map[metric.Unit]string{metric.Seconds: "seconds", metric.Bytes: "bytes", metric.One: ""}[u]; ok {
+		return name
+	}
+	return string(u)
+}
+
+func writeFamilies(w io.Writer, families []*metric.Family) error {
+	t := newTable(w, "FAMILY", "CLASS", "TIER", "KIND", "UNIT", "LABELS", "WHAT")
+	for _, f := range families {
+		t.row(f.Name, string(f.Class), string(f.Tier), string(f.Kind), unitName(f.Unit), labelNames(f), clip(f.Help, 60))
+	}
+	return t.flush()
+}
+
+// writeFamily prints everything that is known about one family.
+func writeFamily(w io.Writer, f *metric.Family) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n%s\n", f.Name, wrap(f.Help, "  ", 80))
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "  %-11s %s\n", name, value)
+		}
+	}
+	line("class", string(f.Class))
+	line("tier", string(f.Tier)+": "+tierHelp[f.Tier])
+	kind := string(f.Kind)
+	if u := unitName(f.Unit); u != "" {
+		kind += " of " + u
+	}
+	line("kind", kind)
+	for _, l := range f.Labels {
+		values := strings.Join(l.Values, ", ")
+		if l.Values == nil {
+			values = "found at run time"
+		}
+		line("label", l.Name+": "+values)
+	}
+	line("owner", string(f.Owner))
+	line("aliases", strings.Join(f.Aliases, ", "))
+	line("prometheus", f.PromName())
+	line("source", f.Source)
+	for i, rung := range f.Rungs {
+		name := "hooks"
+		if i > 0 {
+			name = "or else"
+		}
+		line(name, strings.Join(rung, ", "))
+	}
+	if f.Kernel != "" {
+		line("kernel", f.Kernel+" or newer")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+var tierHelp = map[metric.Tier]string{
+	metric.File:     "cgroup files and PSI, a cost per read",
+	metric.Snapshot: "what the kernel already counts, a cost per read",
+	metric.Event:    "programs on tracepoints and functions, a cost per event",
+	metric.App:      "probes in the application",
+}
+
+// writeMarkdown prints docs/metrics.md.
+func writeMarkdown(w io.Writer, families []*metric.Family) error {
+	var b strings.Builder
+	b.WriteString("<!-- Generated by `viperprobe metrics -o markdown`. DO NOT EDIT. -->\n\n# Metric families\n\n")
+	fmt.Fprintf(&b, "%d families. Their cost depends on the tier:\n\n", len(families))
+	for _, t := range []metric.Tier{metric.File, metric.Snapshot, metric.Event, metric.App} {
+		fmt.Fprintf(&b, "- *%s*: %s\n", t, tierHelp[t])
+	}
+	for _, class := range metric.Classes {
+		written := false
+		for _, f := range families {
+			if f.Class != class {
+				continue
+			}
+			if !written {
+				fmt.Fprintf(&b, "\n## %s\n\n| family | on /metrics | kind | labels | tier | owner | what |\n|---|---|---|---|---|---|---|\n", class)
+				written = true
+			}
+			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s | %s | %s |\n", f.Name, f.PromName(), f.Kind, labelNames(f), f.Tier, f.Owner, cell(f))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// cell is the last column of a family's row.
+func cell(f *metric.Family) string {
+	text := f.Help
+	if len(f.Aliases) > 0 {
+		text += " Also called `" + strings.Join(f.Aliases, "`, `") + "`."
+	}
+	return strings.ReplaceAll(text, "|", `\|`)
+}
