@@ -1,0 +1,242 @@
+// Package store keeps samples: at rest in an embedded Prometheus TSDB, which
+// PromQL and viperprobe query read, and the most recent ones in memory. It is
+// the home of github.com/prometheus/prometheus.
+//
+// What a batch becomes:
+//   - a counter is its total since the target began, under the family's
+//     Prometheus name; a histogram is a native histogram of schema 2, cumulative
+//     as well; a gauge is the last value of the window. Values are in base units.
+//   - the first sample of a series is preceded by what the series was when its
+//     window began (total - increase), so that the increase of a target that
+//     lived for 100 ms is not lost; increase(x[5m] anchored) gives it exactly.
+//   - NAME_max is the largest value of a gauge in the window; the series begins
+//     when a window had a maximum that is not its last value.
+//   - viperprobe_target_info is 1 and carries what else is known of a target.
+//   - viperprobe_batch_sequence (labels node, epoch) is the batch's number, written in the
+//     transaction of its samples; viperprobe_gap_seconds (labels node, reason) stands
+//     at the end of an interval of that length in which nothing was measured.
+//
+// The time of a sample is its batch's slot.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/util/compression"
+)
+
+// Errors that a person can cause or has to act on. What Open and Append return
+// wraps them and says where and what to do.
+var (
+	ErrLocked  = errors.New("store is in use")
+	ErrFull    = errors.New("disk is full")
+	ErrCorrupt = errors.New("store is corrupt")
+)
+
+// Options says where and how much to keep. Only Dir has to be given.
+type Options struct {
+	Dir       string
+	MaxBytes  int64         // oldest blocks go when the store is larger; 0: 1 GiB
+	MaxAge    time.Duration // oldest blocks go when they are older; 0: 15 days
+	MaxSeries int           // live series; more are summed as target "other"; 0: 50,000
+	MaxValues int           // values of a label found at run time, per target and family; 0: 64
+	MinFree   int64         // Append refuses when the disk has less room than this; 0: 32 MiB
+	Log       *slog.Logger  // repairs and failures in the background; nil: none
+
+	Query QueryOptions
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 1 << 30
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 15 * 24 * time.Hour
+	}
+	if o.MaxSeries == 0 {
+		o.MaxSeries = 50_000
+	}
+	if o.MaxValues == 0 {
+		o.MaxValues = 64
+	}
+	if o.MinFree == 0 {
+		o.MinFree = 32 << 20
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Stats counts what a store took, holds and lost since it was opened.
+type Stats struct {
+	Batches    uint64 // appended
+	Duplicates uint64 // batches that were there already, or older than what was there
+	Failed     uint64 // batches that could not be written
+	Samples    uint64 // samples of families appended
+	Dropped    uint64 // samples that the TSDB refused: too old, or out of order
+	Other      uint64 // samples that were summed into `other` by a cap
+	Series     int    // live series
+	Bytes      int64  // on disk
+}
+
+// A Store is an open store. It has one writer at a time and any number of
+// readers; all methods are safe for concurrent use.
+type Store struct {
+	Reader
+	options Options
+	lock    *os.File
+	db      *tsdb.DB
+
+	mu     sync.Mutex // one Append at a time; guards what follows
+	cache  cache
+	nodes  map[string]*stream
+	stats  Stats
+	closed bool
+}
+
+// blockRange is how much one block holds at first. It bounds what a start after
+// a crash has to replay: 5,000 samples a second are 9 million in half an hour.
+const blockRange = 30 * time.Minute
+
+// Open opens the store in o.Dir and makes it when there is none. What a crash
+// left is replayed, and a torn end is cut off. The store is locked until Close.
+func Open(o Options) (*Store, error) {
+	o = o.withDefaults()
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, openError(o.Dir, err)
+	}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	removeSandboxes(o.Dir)
+	db, err := tsdb.Open(o.Dir, quiet(o.Log), nil, tsdbOptions(o), nil)
+	if err != nil {
+		return nil, errors.Join(openError(o.Dir, err), lock.Close())
+	}
+	s := &Store{options: o, lock: lock, db: db, cache: newCache(o), nodes: map[string]*stream{}}
+	s.Reader = newReader(db, o.Query, o.Log)
+	if err := s.loadStreams(); err != nil {
+		return nil, errors.Join(openError(o.Dir, err), s.Close())
+	}
+	return s, nil
+}
+
+func tsdbOptions(o Options) *tsdb.Options {
+	t := tsdb.DefaultOptions()
+	t.NoLockfile = true // ours says who holds it
+	t.MaxBytes = o.MaxBytes
+	t.RetentionDuration = o.MaxAge.Milliseconds()
+	t.MinBlockDuration = blockRange.Milliseconds()
+	t.MaxBlockDuration = max(t.MinBlockDuration, min(t.RetentionDuration/10, (24 * time.Hour).Milliseconds()))
+	t.WALCompression = compression.Snappy
+	t.WALSegmentSize = 32 << 20
+	t.StripeSize = 1 << 10
+	t.HeadChunksWriteBufferSize = 256 << 10
+	t.EnableMemorySnapshotOnShutdown = true
+	return t
+}
+
+// Close writes what is in memory, and releases the store. Closing twice is fine.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return errors.Join(s.db.Close(), s.lock.Close())
+}
+
+// Stats returns the counts of now.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	st := s.stats
+	st.Series = s.cache.live
+	s.mu.Unlock()
+	for _, b := range s.db.Blocks() {
+		st.Bytes += b.Size()
+	}
+	st.Bytes += s.db.Head().Size()
+	return st
+}
+
+// Bounds is the time of the oldest and of the newest sample; zero times when
+// there is none.
+func (s *Store) Bounds() (from, to time.Time) {
+	first, last := s.db.Head().MinTime(), s.db.Head().MaxTime()
+	for _, b := range s.db.Blocks() {
+		first, last = min(first, b.MinTime()), max(last, b.MaxTime())
+	}
+	if first == math.MaxInt64 || last == math.MinInt64 {
+		return from, to
+	}
+	return time.UnixMilli(first), time.UnixMilli(last)
+}
+
+// lockDir takes the lock file that Prometheus takes as well, and leaves our
+// process id in it.
+func lockDir(dir string) (*os.File, error) {
+	name := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		who := "another process"
+		if pid, err := os.ReadFile(name); err == nil && len(pid) > 0 {
+			who = "process " + string(pid)
+		}
+		return nil, errors.Join(fmt.Errorf("open store %s: %w by %s; stop it, or use another directory (--store)", dir, ErrLocked, who), f.Close())
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d", os.Getpid())
+	}
+	if err != nil {
+		return nil, errors.Join(openError(dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// openError says what a person can do about err.
+func openError(dir string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("open store %s: %w; make it writable for this user, or use another directory (--store)", dir, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("open store %s: %w (%w); free some space, or use another directory (--store)", dir, ErrFull, err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("open store %s: a file is in the way: %w; use another directory (--store)", dir, err)
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("open store %s: %w", dir, err)
+	}
+	return fmt.Errorf("open store %s: %w: %w; move what is named here out of the store (its samples are lost), or use another directory (--store)", dir, ErrCorrupt, err)
+}
+
+// quiet passes on warnings and errors only: at its info level the TSDB tells its
+// life.
+func quiet(log *slog.Logger) *slog.Logger { return slog.New(atLeastWarn{log.Handler()}) }
+
+type atLeastWarn struct{ slog.Handler }
+
+func (h atLeastWarn) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+func (h atLeastWarn) WithAttrs(as []slog.Attr) slog.Handler {
+	return atLeastWarn{h.Handler.WithAttrs(as)}
+}
+func (h atLeastWarn) WithGroup(name string) slog.Handler {
+	return atLeastWarn{h.Handler.WithGroup(name)}
+}
