@@ -50,6 +50,7 @@ var homes = map[string][]string{
 	"go.yaml.in/yaml/v3":               {"internal/document"},
 	"github.com/prometheus/prometheus": {"internal/store", "internal/web"},
 	"github.com/prometheus/common":     {"internal/store", "internal/web"},
+	"github.com/oklog/ulid":            {"internal/store"}, // names the blocks of prometheus/tsdb
 	"github.com/jackc/pgx":             {"internal/store"},
 	"github.com/spf13/cobra":           {"cmd/*"},
 	"github.com/spf13/pflag":           {"cmd/*"},
