@@ -21,9 +21,9 @@ struct {
 	__uint(max_entries, 512 * 1024);
 } vp_events SEC(".maps");
 
-/* Slots that nobody has. */
+/* Slots that nobody has. A stack, so that few chunks of histograms are in use. */
 struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 1024);
 	__type(value, u32);
 } vp_free SEC(".maps");

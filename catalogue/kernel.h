@@ -81,6 +81,7 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	u16 skc_num;
+	unsigned long skc_flags;
 };
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
@@ -88,7 +89,6 @@ struct sock_cgroup_data {
 struct sock {
 	struct sock_common __sk_common;
 	u16 sk_type, sk_protocol;
-	unsigned long sk_flags;
 	u32 sk_ack_backlog, sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
 };

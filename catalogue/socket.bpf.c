@@ -85,7 +85,7 @@ static __always_inline struct counts read_counts(struct sock *sk, struct tcp_soc
 
 	c.sent = tp->bytes_sent - tp->bytes_retrans;
 	c.received = tp->bytes_received;
-	if (c.received && sk->sk_flags & (1UL << SOCK_DONE))
+	if (c.received && sk->__sk_common.skc_flags & (1UL << SOCK_DONE))
 		c.received--;
 	if (acked && l->active)
 		acked--;
@@ -289,7 +289,7 @@ static __always_inline void gauges(struct sock *sk, struct tcp_sock *tp, u32 slo
 		__sync_fetch_and_add(&c->established, 1);
 	}
 	unread = tp->rcv_nxt - tp->copied_seq;
-	if (unread && sk->sk_flags & (1UL << SOCK_DONE))
+	if (unread && sk->__sk_common.skc_flags & (1UL << SOCK_DONE))
 		unread--;
 	__sync_fetch_and_add(&c->tcp_receive_queue_bytes, unread);
 	__sync_fetch_and_add(&c->tcp_send_queue_bytes, tp->write_seq - tp->snd_una);
@@ -336,15 +336,17 @@ u32 vp_passing;
 SEC("iter/task_file")
 int socket_pass(struct bpf_iter__task_file *ctx)
 {
+	struct task_struct *t = ctx->task;
+	struct file *file = ctx->file;
 	struct socket_last *l;
 	struct tcp_sock *tp;
 	struct socket *s;
 	struct sock *sk;
 	u32 slot;
 
-	if (!ctx->file)
+	if (!t || !file)
 		return 0;
-	s = bpf_sock_from_file(ctx->file);
+	s = bpf_sock_from_file(file);
 	if (!s)
 		return 0;
 	sk = s->sk;
@@ -360,7 +362,7 @@ int socket_pass(struct bpf_iter__task_file *ctx)
 	}
 	if (l->epoch != vp_epoch)
 		baseline(sk, tp, l);
-	slot = vp_task_slot(ctx->task);
+	slot = vp_task_slot(t);
 	if (slot == owner(sk, l)) {
 		l->mine = vp_passing;
 	} else {

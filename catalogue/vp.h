@@ -107,8 +107,8 @@ struct vp_hist {
 			__uint(type, BPF_MAP_TYPE_ARRAY);         \
 			__uint(max_entries, VP_CHUNK);            \
 			__uint(map_flags, BPF_F_MMAPABLE);        \
-			__type(key, u32);                         \
-			__type(value, struct vp_hist);            \
+			__uint(key_size, sizeof(u32));            \
+			__uint(value_size, sizeof(struct vp_hist)); \
 		});                                               \
 	} name SEC(".maps")
 

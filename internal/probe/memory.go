@@ -1,0 +1,107 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// words is the memory of an mmapable array map: its values, in 8-byte words.
+// Aligned words are read and written whole.
+type words []uint64
+
+// mapWords maps all values of m, shared with the kernel.
+func mapWords(m *ebpf.Map) (words, error) {
+	size := int(m.ValueSize()+7) / 8 * 8 * int(m.MaxEntries())
+	page := os.Getpagesize()
+	size = (size + page - 1) / page * page
+	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map memory of %v: %w", m, err)
+	}
+	return unsafe.Slice((*uint64)(unsafe.Pointer(&b[0])), size/8), nil
+}
+
+func (w words) unmap() error {
+	if len(w) == 0 {
+		return nil
+	}
+	return unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(&w[0])), len(w)*8))
+}
+
+// histograms are the cells of one histogram family: chunks of slots, made when one
+// of their slots wants the family (vp.h: VP_HISTOGRAM).
+type histograms struct {
+	outer          *ebpf.Map
+	inner          *ebpf.MapSpec
+	labels, copies int
+	chunks         [Slots / chunk]words
+	maps           [Slots / chunk]*ebpf.Map
+}
+
+func newHistograms(outer *ebpf.Map, inner *ebpf.MapSpec, labels, copies int) *histograms {
+	return &histograms{outer: outer, inner: inner, labels: labels, copies: copies}
+}
+
+// ensure makes the chunk of a slot.
+func (h *histograms) ensure(slot uint32) error {
+	i := slot / chunk
+	if h.chunks[i] != nil {
+		return nil
+	}
+	m, err := ebpf.NewMap(h.inner)
+	if err != nil {
+		return fmt.Errorf("make cells of histogram %s: %w", h.inner.Name, err)
+	}
+	w, err := mapWords(m)
+	if err != nil {
+		return errors.Join(err, m.Close())
+	}
+	if err := h.outer.Update(i, m, ebpf.UpdateAny); err != nil {
+		return errors.Join(fmt.Errorf("add cells of histogram %s: %w", h.inner.Name, err), w.unmap(), m.Close())
+	}
+	h.chunks[i], h.maps[i] = w, m
+	return nil
+}
+
+// cell is the words of (slot, label, copy): sum, then counts; nil where the chunk
+// was never made.
+func (h *histograms) cell(slot uint32, label, copy int) words {
+	w := h.chunks[slot/chunk]
+	if w == nil {
+		return nil
+	}
+	i := ((int(slot)%chunk*h.labels+label)*h.copies + copy) * histWords
+	return w[i : i+histWords]
+}
+
+// clear zeroes the cells of a slot.
+func (h *histograms) clear(slot uint32) {
+	for label := range h.labels {
+		for copy := range h.copies {
+			clear(h.cell(slot, label, copy))
+		}
+	}
+}
+
+func (h *histograms) bytes() int {
+	n := 0
+	for _, w := range h.chunks {
+		n += len(w) * 8
+	}
+	return n
+}
+
+func (h *histograms) close() error {
+	var faults []error
+	for i, m := range h.maps {
+		if m != nil {
+			faults = append(faults, h.chunks[i].unmap(), m.Close())
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,113 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// slotWords is the size of struct vp_slot in words: on, gen, 64 rates of 16 bits.
+const slotWords = 2 + 64*2/8
+
+// A Cgroup is what the kernel side knows of a cgroup (vp.h: struct vp_cgroup).
+type Cgroup struct {
+	Slot     uint32
+	Levels   uint16 // own slots begin so many levels below; 0: all below inherits
+	Template uint16 // slot whose switches a new target copies
+}
+
+// ErrFull says that all slots are taken.
+var ErrFull = fmt.Errorf("all %d slots for targets are taken: narrow --cgroup", Slots-firstSlot)
+
+// SetCgroup tells the kernel side about a cgroup v2 id.
+func (s *Set) SetCgroup(id uint64, c Cgroup) error {
+	if err := s.shared["vp_cgroups"].Put(id, c); err != nil {
+		return fmt.Errorf("set slot of cgroup %d: %w", id, err)
+	}
+	return nil
+}
+
+// Cgroup is what the kernel side knows of a cgroup v2 id.
+func (s *Set) Cgroup(id uint64) (c Cgroup, ok bool) {
+	return c, s.shared["vp_cgroups"].Lookup(id, &c) == nil
+}
+
+// ForgetCgroup makes the kernel side forget a cgroup: its tasks belong to the
+// remainder from here on.
+func (s *Set) ForgetCgroup(id uint64) error {
+	if err := s.shared["vp_cgroups"].Delete(id); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("forget cgroup %d: %w", id, err)
+	}
+	return nil
+}
+
+// TakeSlot takes a free slot.
+func (s *Set) TakeSlot() (uint32, error) {
+	var slot uint32
+	if err := s.core.Maps["vp_free"].LookupAndDelete(nil, &slot); err != nil {
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return 0, ErrFull
+		}
+		return 0, fmt.Errorf("take a slot: %w", err)
+	}
+	return slot, nil
+}
+
+// FreeSlot gives a slot back: its switches are off, its cells zero, and whoever
+// cached its number can tell.
+func (s *Set) FreeSlot(slot uint32) error {
+	rec := s.slots[int(slot)*slotWords:][:slotWords]
+	rec[0] = 0
+	rec[1]++ // gen is its low half
+	for _, o := range s.objects {
+		o.clear(slot)
+	}
+	if err := s.core.Maps["vp_free"].Update(nil, slot, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("free slot %d: %w", slot, err)
+	}
+	return nil
+}
+
+func (o *object) clear(slot uint32) {
+	for copy := range len(o.cells) / max(1, o.stride*Slots) {
+		n := len(o.cells) / (o.stride * Slots)
+		i := (int(slot)*n + copy) * o.stride
+		clear(o.cells[i : i+o.stride])
+	}
+	for _, h := range o.hists {
+		h.clear(slot)
+	}
+}
+
+// Switch makes the given families, and no others, count for a slot. It is in
+// force when it returns: one word of memory. Histograms get their cells first.
+func (s *Set) Switch(slot uint32, on []*metric.Family) error {
+	var mask uint64
+	var faults []error
+	for _, f := range on {
+		if !f.Gated() {
+			continue
+		}
+		if o := s.objects[f.Object]; o != nil && f.Kind == metric.Histogram && o.hists[f] != nil {
+			if err := o.hists[f].ensure(slot); err != nil {
+				faults = append(faults, err)
+				continue
+			}
+		}
+		mask |= 1 << s.bits[f]
+	}
+	s.slots[int(slot)*slotWords] = mask
+	return errors.Join(faults...)
+}
+
+// Switched lists the gated families that count for a slot.
+func (s *Set) Switched(slot uint32) []*metric.Family {
+	mask := s.slots[int(slot)*slotWords]
+	return slices.DeleteFunc(slices.Clone(s.families), func(f *metric.Family) bool {
+		return !f.Gated() || mask&(1<<s.bits[f]) == 0
+	})
+}
