@@ -11,7 +11,7 @@ STRIP   ?= llvm-strip-14
 BPF     := -target bpfel -mcpu=v3 -g -O2 -Wall -Werror -ffile-prefix-map=$(CURDIR)=. -Icatalogue -idirafter /usr/include/$(shell uname -m)-linux-gnu
 # One set of flags for build, vet, test and VM binaries, so that they share compiled packages.
 export CGO_ENABLED := 0
-export GOFLAGS     := -trimpath -tags=grpcnotrace
+export GOFLAGS     := $(sort $(shell go env GOFLAGS 2>/dev/null) -trimpath -tags=grpcnotrace)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help build run test lint gen gen-check unit vm tools cross clean FORCE

@@ -6,16 +6,14 @@ modules="virtio_pci virtio_blk crc32c_generic ext4 veth dummy sch_netem tcp_diag
 
 # fetch_kernel VERSION: 6.1 is bookworm's own kernel; others have a package that names the newest of their series.
 fetch_kernel() {
-  local k=$1 dir=$cache/$1 meta=linux-image-$1-cloud-amd64 package unpacked
+  local k=$1 dir=$cache/$1 meta=linux-image-$1-cloud-amd64 unpacked
   [ "$k" != 6.1 ] || meta=linux-image-cloud-amd64
   if [ -s "$dir/base.cpio" ] && [ "$(cat "$dir/modules")" = "$modules" ] && [ "$dir/base.cpio" -nt "$here/vm-kernel.sh" ]; then return; fi
   mkdir -p "$dir"
   unpacked=$dir/unpacked
   if [ ! -d "$unpacked" ]; then
-    package=$(apt-cache depends "$meta" 2>/dev/null | awk '/Depends: linux-image-/{print $2; exit}')
-    [ -n "$package" ] || { echo "vm: apt knows no package $meta; run: apt-get update" >&2; exit 1; }
-    echo "vm: fetching $package"
-    (cd "$dir" && rm -f ./*.deb && apt-get download -qq -o APT::Sandbox::User=root "$package")
+    download_kernel "$meta" "$dir" || { apt-get update -qq && download_kernel "$meta" "$dir"; } ||
+      { echo "vm: cannot fetch $meta: see what apt says above" >&2; exit 1; }
     rm -rf "$unpacked.part"; dpkg-deb -x "$dir"/*.deb "$unpacked.part"; mv "$unpacked.part" "$unpacked"; rm -f "$dir"/*.deb
   fi
   local image; image=$(echo "$unpacked"/boot/vmlinuz-*)
@@ -23,6 +21,15 @@ fetch_kernel() {
   [ -s "$dir/vmlinux" ] || extract_vmlinux "$image" "$dir/vmlinux"
   base_archive "$unpacked" "$dir"
   echo "$modules" >"$dir/modules"
+}
+
+# download_kernel META DIR: the package that META depends on; fails when apt's lists are missing or out of date.
+download_kernel() {
+  local package
+  package=$(apt-cache depends "$1" 2>/dev/null | awk '/Depends: linux-image-/{print $2; exit}')
+  [ -n "$package" ] || return 1
+  echo "vm: fetching $package"
+  (cd "$2" && rm -f ./*.deb && apt-get download -qq -o APT::Sandbox::User=root "$package")
 }
 
 # extract_vmlinux BZIMAGE OUT: the ELF is one of the compressed streams inside; find it by magic number.

@@ -103,7 +103,8 @@ verdict() {
 
 elapsed() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN{ printf "%.1f", b - a }'; }
 
-for k in "${kernels[@]}"; do fetch_kernel "$k"; done
+mkdir -p "$cache"
+( flock 9; for k in "${kernels[@]}"; do fetch_kernel "$k"; done ) 9>"$cache/lock"
 start=$EPOCHREALTIME
 payload "$@"
 echo "vm: ${subjects[*]} compiled in $(elapsed "$start") s; booting ${kernels[*]}"
