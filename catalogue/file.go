@@ -29,7 +29,7 @@ func cpuFiles() []metric.Family {
 		{
 			Name: "cpu_usage", Class: metric.CPU, Unit: metric.Seconds,
 			Help:   "CPU time of the target and the cgroups in it, to the microsecond, waits for a CPU not included.",
-			Source: "cgroup2 cpu.stat usage_usec (on hybrid hosts too: the file needs no controller); node: /proc/stat, all but idle and iowait",
+			Source: "cgroup2 cpu.stat usage_usec (on hybrid hosts too: the file needs no controller); node: /proc/stat, all but idle, iowait and steal",
 		},
 		{
 			Name: "cpu_user", Class: metric.CPU, Unit: metric.Seconds,
@@ -39,7 +39,7 @@ func cpuFiles() []metric.Family {
 		{
 			Name: "cpu_system", Class: metric.CPU, Unit: metric.Seconds,
 			Help:   "The part of cpu_usage in the kernel; the split is sampled by timer tick.",
-			Source: "cgroup2 cpu.stat system_usec; node: /proc/stat system, irq, softirq, steal",
+			Source: "cgroup2 cpu.stat system_usec; node: /proc/stat system, irq, softirq",
 		},
 		{
 			Name: "cpu_periods", Class: metric.CPU,

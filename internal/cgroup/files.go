@@ -1,0 +1,209 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// ErrGone means that the cgroup has been removed.
+var ErrGone = errors.New("cgroup is gone")
+
+// Files is the file tier of one target: its cgroup's files, kept open (at most
+// 13 descriptors; limits are opened when read). It belongs to one goroutine.
+type Files struct {
+	host  *Host
+	at    string // v2 path, "" for the node
+	pod   bool
+	files []opened
+	tick  int
+	phase int // of the rare reads, so that not all targets have theirs at once
+
+	usage, current level
+}
+
+// A level is a value that tells whether anything happened.
+type level struct {
+	now, before uint64
+	seen        bool
+}
+
+func (l *level) set(v uint64) { l.now, l.seen = v, true }
+func (l *level) still() bool  { return l.seen && l.now == l.before }
+
+// opened is a source of one target.
+type opened struct {
+	source
+	dir    string
+	fd     int              // -1: not open
+	wanted []*metric.Family // by field; nil where not wanted
+	left   int              // number of wanted fields
+	last   []metric.Reading // of files that are not always read
+}
+
+func (o *opened) path() string { return filepath.Join(o.dir, o.file) }
+
+// find is the index of the wanted field with this key.
+func (o *opened) find(key []byte) int {
+	for i := range o.fields {
+		if o.wanted[i] != nil && string(key) == o.fields[i].key {
+			return i
+		}
+	}
+	return -1
+}
+
+// Open opens the files of the cgroup at a v2 path that serve families; families
+// of other tiers are passed over. A file that does not exist (yet), or on v1 is
+// not the cgroup's alone, is no error: it is looked for again by Read. It is
+// ErrGone when there is no such cgroup.
+func (h *Host) Open(path string, families []*metric.Family) (*Files, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(h.V2+path, &st); err != nil {
+		if gone(err) {
+			return nil, ErrGone
+		}
+		return nil, fmt.Errorf("stat cgroup %s: %w", path, err)
+	}
+	f := &Files{host: h, at: path, pod: h.Place(path).PodUID != "", phase: int(st.Ino % rareEvery)}
+	return f, f.open(h.sources(), families)
+}
+
+// OpenNode opens the files that tell the same families about the whole machine.
+func (h *Host) OpenNode(families []*metric.Family) (*Files, error) {
+	f := &Files{host: h}
+	return f, f.open(nodeSources, families)
+}
+
+func (f *Files) open(sources []source, families []*metric.Family) error {
+	byName := make(map[string]*metric.Family, len(families))
+	for _, fam := range families {
+		if fam.Tier == metric.File {
+			byName[fam.Name] = fam
+		}
+	}
+	for _, s := range sources {
+		o := opened{source: s, fd: -1, wanted: make([]*metric.Family, len(s.fields))}
+		for i, field := range s.fields {
+			if o.wanted[i] = byName[field.family]; o.wanted[i] != nil {
+				o.left++
+			}
+		}
+		if o.left > 0 {
+			f.files = append(f.files, o)
+		}
+	}
+	for i := range f.files {
+		if err := f.find(&f.files[i]); errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+			return errors.Join(fmt.Errorf("%w: raise the limit on open files (LimitNOFILE= of the unit, ulimit -n)", err), f.Close())
+		}
+	}
+	return nil
+}
+
+// find looks for a source's directory and, unless it is read rarely, opens it.
+// What is missing stays so without an error.
+func (f *Files) find(o *opened) error {
+	o.dir = f.host.Root
+	if f.at != "" {
+		dir, ok := f.host.dir(f.at, o.controller)
+		if !ok {
+			o.dir = ""
+			return nil
+		}
+		o.dir = dir
+	}
+	if o.rhythm == rarely {
+		return nil
+	}
+	fd, err := openFile(o.path())
+	if err != nil {
+		return missing(err)
+	}
+	o.fd = fd
+	return nil
+}
+
+// dir is where controller's files of a v2 cgroup are. There are none when v1
+// has no group that is the cgroup's alone.
+func (h *Host) dir(at, controller string) (string, bool) {
+	mount, ok := h.V1[controller]
+	if !ok {
+		return h.V2 + at, true
+	}
+	group, own, err := h.v1Group(at, controller)
+	return mount + group, own && err == nil
+}
+
+// missing turns what a file says that does not exist here into nil: PSI files
+// are there but refuse when PSI is off.
+func missing(err error) error {
+	if gone(err) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return err
+}
+
+func openFile(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// Close closes the descriptors. Closing twice is harmless.
+func (f *Files) Close() error {
+	var faults []error
+	for i := range f.files {
+		if o := &f.files[i]; o.fd >= 0 {
+			faults = append(faults, unix.Close(o.fd))
+			o.fd = -1
+		}
+	}
+	f.files = nil
+	return errors.Join(faults...)
+}
+
+// putAll gives one value to every wanted field.
+func (f *Files) putAll(o *opened, v uint64, dst []metric.Reading) ([]metric.Reading, error) {
+	var fault error
+	for i := range o.fields {
+		if o.wanted[i] != nil {
+			dst, fault = f.put(o, i, "", v, dst, fault)
+		}
+	}
+	return dst, fault
+}
+
+// put uses a value of field i as the field says.
+func (f *Files) put(o *opened, i int, disk string, v uint64, dst []metric.Reading, fault error) ([]metric.Reading, error) {
+	field := &o.fields[i]
+	hi, v := bits.Mul64(v, field.scale)
+	if hi != 0 {
+		return dst, fmt.Errorf("parse %s: %s is too large", o.path(), field.key)
+	}
+	r := metric.Reading{Family: o.wanted[i], Value: v}
+	switch {
+	case field.use == remember:
+		f.current.set(v)
+		return dst, fault
+	case field.use == less:
+		r.Value = f.current.now - min(v, f.current.now)
+	case field.use == activity:
+		f.usage.set(v)
+	case disk != "" && field.label == "discard" && v == 0:
+		return dst, fault // few disks ever discard
+	case disk != "":
+		r.Labels = [2]string{disk, field.label}
+	case field.label != "":
+		r.Labels[0] = field.label
+	}
+	return append(dst, r), fault
+}
