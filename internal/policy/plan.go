@@ -103,7 +103,7 @@ func (p *Plan) For(t *metric.Target, now time.Time) map[string]Want {
 	wants := map[string]Want{}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if (!r.Until.IsZero() && now.After(r.Until)) || !r.Select.Matches(t) {
+		if (!r.Until.IsZero() && !now.Before(r.Until)) || !r.Select.Matches(t) {
 			continue
 		}
 		for _, w := range r.Wants {
@@ -115,4 +115,10 @@ func (p *Plan) For(t *metric.Target, now time.Time) map[string]Want {
 		}
 	}
 	return wants
+}
+
+// Lapsed reports whether a rule ended between two moments, so that the plan wants
+// something else now.
+func (p *Plan) Lapsed(from, to time.Time) bool {
+	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Until.After(from) && !r.Until.After(to) })
 }

@@ -1,0 +1,62 @@
+package catalogue
+
+import "viperprobe.dev/viperprobe/internal/metric"
+
+// agentRows are what ViperProbe itself costs. They belong to the node and are
+// always reported.
+func agentRows() []metric.Family {
+	row := func(f metric.Family) metric.Family {
+		f.Class, f.Tier, f.Owner = metric.Process, metric.File, metric.OwnerNode
+		if f.Kind == "" {
+			f.Kind = metric.Gauge
+		}
+		return f
+	}
+	program := []metric.Label{{Name: "program"}}
+	return []metric.Family{
+		row(metric.Family{
+			Name: "agent_cpu_time", Kind: metric.Counter, Unit: metric.Seconds, Source: "getrusage",
+			Help: "CPU time of the process that runs the agent, in user and kernel mode: reading, encoding and, where the store is in it, storing. Time that programs take in other processes is not in it: agent_program_rate times agent_program_time.",
+		}),
+		row(metric.Family{
+			Name: "agent_resident_bytes", Unit: metric.Bytes, Source: "/proc/self/statm",
+			Help: "Resident memory of the process that runs the agent.",
+		}),
+		row(metric.Family{
+			Name: "agent_kernel_bytes", Unit: metric.Bytes, Source: "bpf_map_info, memlock of each map",
+			Help: "Kernel memory of the agent's maps.",
+		}),
+		row(metric.Family{
+			Name: "agent_program_rate", Unit: metric.One, Labels: program, Source: "BPF_ENABLE_STATS in a window of 250 ms every 30 s",
+			Help: "Runs per second of each of the agent's programs, in the last window in which the kernel measured them.",
+		}),
+		row(metric.Family{
+			Name: "agent_program_time", Unit: metric.Seconds, Labels: program, Source: "BPF_ENABLE_STATS in a window of 250 ms every 30 s",
+			Help: "Mean time of one run of each of the agent's programs, in the same window, the kernel's own measuring included.",
+		}),
+		row(metric.Family{
+			Name: "agent_missed_events", Kind: metric.Counter, Unit: metric.One, Labels: program, Source: "bpf_prog_info.recursion_misses",
+			Help: "Events that a program did not see because it was interrupted by itself.",
+		}),
+		row(metric.Family{
+			Name: "agent_uncounted", Kind: metric.Counter, Unit: metric.One, Labels: []metric.Label{{Name: "group"}}, Source: "vp_failed of each hook group",
+			Help: "Values that a hook group could not count: no memory for storage, storage busy, or no cell.",
+		}),
+		row(metric.Family{
+			Name: "agent_samples", Kind: metric.Counter, Unit: metric.One, Source: "agent",
+			Help: "Samples that the agent published.",
+		}),
+		row(metric.Family{
+			Name: "agent_dropped", Kind: metric.Counter, Unit: metric.One, Labels: []metric.Label{{Name: "what"}}, Source: "agent",
+			Help: "What the agent had no room or no time for.",
+		}),
+		row(metric.Family{
+			Name: "agent_read_time", Unit: metric.Seconds, Source: "agent",
+			Help: "How long the agent took to read and encode the last window.",
+		}),
+		row(metric.Family{
+			Name: "agent_targets", Unit: metric.One, Source: "agent",
+			Help: "Targets that are measured, the node and the remainder among them.",
+		}),
+	}
+}

@@ -1,0 +1,207 @@
+// Package agent is the loop of the privileged process: a plan comes in, the
+// targets of the machine are found, named and measured, and batches go out.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/internal/probe"
+)
+
+// A Sink takes batches. Publish may keep the batch, which nobody modifies any
+// more; an error is counted and logged, and the batch is not offered again.
+type Sink interface {
+	Publish(ctx context.Context, b *metric.Batch) error
+}
+
+// Options of New.
+type Options struct {
+	Host     *cgroup.Host
+	Families []*metric.Family
+	Object   func(name string) ([]byte, error) // compiled objects by hook group
+	Sinks    []Sink
+	Log      *slog.Logger // nil: silent
+}
+
+// An Agent measures one machine. Apply and Status may be called from any
+// goroutine while Run runs.
+type Agent struct {
+	host     *cgroup.Host
+	families []*metric.Family
+	byName   map[string]*metric.Family
+	log      *slog.Logger
+	probes   *probe.Set // nil: the file tier alone
+	why      error      // why probes is nil
+	epoch    time.Time
+
+	plan    policy.Plan
+	tree    tree
+	queues  []*queue
+	seq     uint64
+	last    time.Time // end of the last window
+	own     own
+	jobs    chan func() // run by the loop, which owns everything above
+	events  chan probe.Event
+	started chan struct{} // closed when the loop takes jobs
+	done    chan struct{} // closed when the loop has ended
+}
+
+// New prepares an agent: the kernel side that knows targets is loaded, nothing is
+// measured yet. Where BPF cannot be had at all, the agent works with the file tier
+// alone and Reason says why. Run releases what New took.
+func New(o Options) (*Agent, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Agent{
+		host: o.Host, families: o.Families, log: o.Log, epoch: time.Now(), byName: map[string]*metric.Family{},
+		jobs: make(chan func()), events: make(chan probe.Event, 1024), started: make(chan struct{}), done: make(chan struct{}),
+	}
+	for _, f := range o.Families {
+		a.byName[f.Name] = f
+	}
+	a.probes, a.why = probe.Open(probe.Options{Families: o.Families, Object: o.Object, Log: o.Log})
+	if a.why != nil {
+		a.probes = nil
+		a.log.Warn("file tier only", "err", a.why)
+	}
+	a.tree = newTree(a)
+	a.own.init(a)
+	for _, s := range o.Sinks {
+		a.queues = append(a.queues, newQueue(s, o.Log))
+	}
+	return a, nil
+}
+
+// Reason is why no BPF family can work, nil when they can.
+func (a *Agent) Reason() error { return a.why }
+
+// Run measures until ctx ends, then once more, hands everything to the sinks and
+// releases the kernel side.
+func (a *Agent) Run(ctx context.Context) error {
+	defer close(a.done)
+	events, stop := context.WithCancel(context.WithoutCancel(ctx))
+	listening := make(chan error, 1)
+	go func() { listening <- a.listen(events) }()
+	for _, q := range a.queues {
+		go q.run()
+	}
+	err := a.tree.resync(time.Now())
+	if err == nil {
+		close(a.started)
+		a.loop(ctx)
+		a.tick(time.Now(), true)
+	}
+	stop()
+	err = errors.Join(err, <-listening)
+	for _, q := range a.queues {
+		q.close()
+	}
+	a.tree.close()
+	if a.probes != nil {
+		err = errors.Join(err, a.probes.Close())
+	}
+	return err
+}
+
+// listen passes events of the kernel side on to the loop.
+func (a *Agent) listen(ctx context.Context) error {
+	if a.probes == nil {
+		return nil
+	}
+	return a.probes.Events(ctx, func(e probe.Event) {
+		select {
+		case a.events <- e:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// namePause is how long the loop waits before it looks again for the names of
+// new containers.
+const namePause = 25 * time.Millisecond
+
+func (a *Agent) loop(ctx context.Context) {
+	tick := time.NewTimer(time.Hour)
+	names := time.NewTimer(namePause)
+	var slot time.Time
+	for {
+		if a.plan.Interval > 0 {
+			slot = time.Now().Truncate(a.plan.Interval).Add(a.plan.Interval)
+			tick.Reset(time.Until(slot))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case job := <-a.jobs:
+			job()
+		case e := <-a.events:
+			a.tree.event(e, time.Now())
+			if a.tree.unnamed() {
+				names.Reset(namePause)
+			}
+		case <-names.C:
+			a.tree.name(time.Now())
+			if a.tree.unnamed() {
+				names.Reset(namePause)
+			}
+		case <-tick.C:
+			a.tick(slot, false)
+		}
+	}
+}
+
+// Apply makes p the plan. When it returns the plan is in force: the switches of
+// every target are set.
+func (a *Agent) Apply(p policy.Plan) error {
+	if p.Interval <= 0 {
+		return fmt.Errorf("plan %d: interval %v, want more than 0", p.Generation, p.Interval)
+	}
+	for _, r := range p.Rules {
+		for _, w := range r.Wants {
+			if a.byName[w.Family] == nil {
+				return fmt.Errorf("plan %d, %s: unknown family %q", p.Generation, r.Origin, w.Family)
+			}
+		}
+	}
+	return a.do(func() error {
+		a.plan = p
+		err := a.tree.enforce(time.Now())
+		a.prime()
+		return err
+	})
+}
+
+// Status tells which families work here, by which hook, or why not. Families of
+// the file tier are not in it.
+func (a *Agent) Status() ([]probe.Status, error) {
+	var out []probe.Status
+	err := a.do(func() error {
+		if a.probes != nil {
+			out = a.probes.Status()
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ErrStopped says that the agent's loop has ended.
+var ErrStopped = errors.New("agent has stopped")
+
+// do runs f in the loop.
+func (a *Agent) do(f func() error) error {
+	result := make(chan error, 1)
+	select {
+	case a.jobs <- func() { result <- f() }:
+		return <-result
+	case <-a.done:
+		return ErrStopped
+	}
+}

@@ -1,0 +1,191 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/probe"
+)
+
+// enforce makes the kernel side and the files be what the plan wants of every
+// target: hook groups first, then each target's switches.
+func (t *tree) enforce(now time.Time) error {
+	var faults []error
+	for _, x := range t.targets {
+		t.choose(x, now)
+	}
+	faults = append(faults, t.attach())
+	for _, x := range t.targets {
+		faults = append(faults, t.open(x))
+	}
+	old := t.templates
+	t.templates, t.future = map[string]uint32{}, nil
+	for _, g := range t.groups {
+		if g.levels > 0 {
+			faults = append(faults, t.settle(g))
+		}
+	}
+	for _, slot := range old {
+		faults = append(faults, t.a.probes.FreeSlot(slot))
+	}
+	return errors.Join(faults...)
+}
+
+// enforceOne does the same for one target that is new or has got a better name.
+func (t *tree) enforceOne(x *target, now time.Time) error {
+	t.choose(x, now)
+	return errors.Join(t.attach(), t.open(x))
+}
+
+// choose sets what the plan wants of a target. What it did not want before starts
+// anew, except for counts of events: their cells stand still while switched off.
+func (t *tree) choose(x *target, now time.Time) {
+	wants := t.a.plan.For(x.Target, now)
+	before := x.wants
+	x.wants, x.probed = nil, nil
+	for _, f := range t.a.families {
+		if _, ok := wants[f.Name]; !ok || (f.Owner == metric.OwnerNode) != (x.Kind == metric.Node) && f.Tier != metric.File {
+			continue
+		}
+		x.wants = append(x.wants, f)
+		if f.Object != "" {
+			x.probed = append(x.probed, f)
+		}
+		if !slices.Contains(before, f) {
+			x.renew(f)
+		}
+	}
+}
+
+// attach makes the hook groups be those that some target, or a target to come,
+// wants.
+func (t *tree) attach() error {
+	if t.a.probes == nil {
+		return nil
+	}
+	var all []*metric.Family
+	for _, f := range t.a.families {
+		if slices.ContainsFunc(t.targets, func(x *target) bool { return slices.Contains(x.probed, f) }) {
+			all = append(all, f)
+		}
+	}
+	return t.a.probes.Want(all)
+}
+
+// open sets a target's switches and opens its files.
+func (t *tree) open(x *target) error {
+	var faults []error
+	if t.a.probes != nil {
+		faults = append(faults, t.a.probes.Switch(x.slot, x.probed))
+	}
+	faults = append(faults, x.close())
+	files := slices.DeleteFunc(slices.Clone(x.wants), func(f *metric.Family) bool { return f.Tier != metric.File })
+	if len(files) == 0 || x.Kind == metric.Remainder {
+		return errors.Join(faults...)
+	}
+	var err error
+	if x.Kind == metric.Node {
+		x.files, err = t.a.host.OpenNode(files)
+	} else {
+		x.files, err = t.a.host.Open(x.Cgroup, files)
+	}
+	if err != nil && x.Ended.IsZero() {
+		faults = append(faults, fmt.Errorf("open files of %s: %w", x.Cgroup, err))
+	}
+	return errors.Join(faults...)
+}
+
+// template is the slot whose switches new targets below a group copy. What such a
+// target will be called is not known yet, so it is judged by its path alone.
+func (t *tree) template(g *group) uint32 {
+	var wants []*metric.Family
+	future := t.a.host.Target(strings.TrimSuffix(g.path, "/")+"/new", 0, time.Time{})
+	for name := range t.a.plan.For(future, time.Time{}) {
+		if f := t.a.byName[name]; f.Gated() && f.Owner != metric.OwnerNode {
+			wants = append(wants, f)
+		}
+	}
+	slices.SortFunc(wants, func(a, b *metric.Family) int { return strings.Compare(a.Name, b.Name) })
+	key := ""
+	for _, f := range wants {
+		key += f.Name + " "
+	}
+	if key == "" {
+		return probe.RemainderSlot
+	}
+	slot, ok := t.templates[key]
+	if !ok {
+		var err error
+		if slot, err = t.a.probes.TakeSlot(); err != nil {
+			t.a.log.Error("new targets start unmeasured", "below", g.path, "err", err)
+			return probe.RemainderSlot
+		}
+		t.templates[key] = slot
+	}
+	for _, f := range wants {
+		if !slices.Contains(t.future, f) {
+			t.future = append(t.future, f)
+		}
+	}
+	if err := errors.Join(t.a.probes.Switch(slot, wants), t.a.probes.Reserve(t.future)); err != nil {
+		t.a.log.Error("new targets start unmeasured", "below", g.path, "err", err)
+	}
+	return slot
+}
+
+func (t *tree) isTemplate(slot uint32) bool {
+	for _, s := range t.templates {
+		if s == slot {
+			return true
+		}
+	}
+	return false
+}
+
+// How long a container may stay without a better name than its id, and a plain
+// cgroup without turning out to be a container after all (runc's).
+const (
+	nameLimit  = 10 * time.Second
+	plainLimit = time.Second
+)
+
+func (t *tree) unnamed() bool { return len(t.waiting) > 0 }
+
+// name looks for the names of containers that have none yet.
+func (t *tree) name(now time.Time) {
+	t.waiting = slices.DeleteFunc(slices.Clone(t.waiting), func(x *target) bool {
+		better, pause, err := t.names.Resolve(x.Target)
+		switch {
+		case pause:
+			t.ignore(x)
+			return true
+		case err != nil:
+			return now.Sub(x.Started) > nameLimit || !x.Ended.IsZero()
+		case better.Kind == metric.Plain:
+			return now.Sub(x.Started) > plainLimit || !x.Ended.IsZero()
+		}
+		better.Ended = x.Ended
+		x.Target, x.named = better, now
+		if err := t.enforceOne(x, now); err != nil {
+			t.a.log.Error("target not measured in full", "target", x.Name(), "err", err)
+		}
+		return true
+	})
+}
+
+// ignore makes a target none: it only holds a pod's namespaces.
+func (t *tree) ignore(x *target) {
+	g := x.group
+	g.target = nil
+	t.targets = slices.DeleteFunc(t.targets, func(y *target) bool { return y == x })
+	if t.a.probes != nil {
+		if err := t.a.probes.SetCgroup(g.id, probe.Cgroup{}); err != nil {
+			t.a.log.Error("pause container not ignored", "cgroup", g.path, "err", err)
+		}
+	}
+	t.discard(x)
+}

@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/probe"
+)
+
+// costEvery is how often the run time of programs is looked at: it costs each run
+// two readings of the clock while it lasts.
+const costEvery = 30 * time.Second
+
+// own is what the agent knows of its own cost. It reports families agent_* of the
+// node, whatever the plan says.
+type own struct {
+	families map[string]*metric.Family
+	samples  uint64
+	noSlot   uint64 // targets that got no slot
+	took     time.Duration
+	costs    []probe.Cost // of the last window in which programs were measured
+	looked   time.Time
+	reads    int
+	slow     []metric.Reading
+}
+
+func (o *own) init(a *Agent) {
+	o.families = map[string]*metric.Family{}
+	for _, f := range a.families {
+		if strings.HasPrefix(f.Name, "agent_") {
+			o.families[f.Name] = f
+		}
+	}
+}
+
+func (o *own) ticked(b *metric.Batch, took time.Duration) {
+	o.samples += uint64(b.Samples())
+	o.took = took
+}
+
+func (o *own) appender(dst *[]metric.Reading) func(name, label string, v uint64) {
+	return func(name, label string, v uint64) {
+		if f := o.families[name]; f != nil {
+			*dst = append(*dst, metric.Reading{Family: f, Labels: [2]string{label}, Value: v})
+		}
+	}
+}
+
+// read appends the agent's own readings.
+func (o *own) read(a *Agent, dst []metric.Reading) []metric.Reading {
+	put := o.appender(&dst)
+	put("agent_cpu_time", "", cpuTime())
+	put("agent_resident_bytes", "", resident())
+	put("agent_samples", "", o.samples)
+	put("agent_read_time", "", uint64(o.took))
+	put("agent_targets", "", uint64(len(a.tree.targets)))
+	var dropped, failed uint64
+	for _, q := range a.queues {
+		dropped += q.dropped.Load()
+		failed += q.failed.Load()
+	}
+	put("agent_dropped", "batches too late for a sink", dropped)
+	put("agent_dropped", "batches refused by a sink", failed)
+	put("agent_dropped", "targets without a slot", o.noSlot)
+	if a.probes == nil {
+		return dst
+	}
+	if o.reads%slowEvery == 0 {
+		o.slow = o.kernel(a, o.slow[:0])
+	}
+	o.reads++
+	return append(dst, o.slow...)
+}
+
+// slowEvery is how many readings lie between two looks at what takes a system call
+// for each map and program.
+const slowEvery = 10
+
+// kernel reads what the kernel side costs and what it lost.
+func (o *own) kernel(a *Agent, dst []metric.Reading) []metric.Reading {
+	put := o.appender(&dst)
+	lost := a.probes.Losses()
+	put("agent_dropped", "targets without a slot in the kernel", lost.NoSlot)
+	put("agent_dropped", "cgroups without room in the kernel", lost.NoRoom)
+	put("agent_dropped", "events of cgroups", lost.Events)
+	for _, object := range slices.Sorted(maps.Keys(lost.Failed)) {
+		put("agent_uncounted", object, lost.Failed[object])
+	}
+	put("agent_kernel_bytes", "", uint64(a.probes.MapBytes()))
+	for _, m := range a.probes.Missed() {
+		put("agent_missed_events", m.Program, m.Events)
+	}
+	if time.Since(o.looked) >= costEvery {
+		o.looked = time.Now()
+		a.watch()
+	}
+	for _, c := range o.costs {
+		put("agent_program_rate", c.Program, uint64(c.PerSecond+0.5))
+		put("agent_program_time", c.Program, uint64(c.Mean))
+	}
+	return dst
+}
+
+// watch measures programs for a short time.
+func (a *Agent) watch() {
+	w := a.probes.Watch()
+	time.AfterFunc(costWindow, func() {
+		err := a.do(func() (err error) {
+			a.own.costs, err = w.End()
+			return err
+		})
+		if errors.Is(err, ErrStopped) {
+			w.Close()
+		} else if err != nil {
+			a.log.Warn("programs not measured", "err", err)
+		}
+	})
+}
+
+const costWindow = 250 * time.Millisecond
+
+func cpuTime() uint64 {
+	var r unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &r) // cannot fail for ourselves
+	return uint64(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func resident() uint64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	fields := strings.Fields(string(b))
+	if err != nil || len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseUint(fields[1], 10, 64)
+	return pages * uint64(os.Getpagesize())
+}

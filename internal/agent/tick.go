@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// prime reads everything once without reporting it, so that the first window has
+// a beginning.
+func (a *Agent) prime() {
+	a.last = time.Now()
+	a.pass()
+	var buf []metric.Reading
+	for _, x := range a.tree.targets {
+		if !x.born {
+			_, buf, _ = a.measure(x, buf)
+		}
+	}
+}
+
+// pass brings the cells of the kernel side up to date.
+func (a *Agent) pass() error {
+	if a.probes == nil {
+		return nil
+	}
+	return a.probes.Tick()
+}
+
+// tick measures one window and publishes it. slot is the window's planned end.
+func (a *Agent) tick(slot time.Time, partial bool) {
+	if a.plan.Interval <= 0 {
+		return
+	}
+	now := time.Now()
+	a.follow(now)
+	if a.plan.Lapsed(a.last, now) {
+		a.check(a.tree.enforce(now))
+	}
+	faults := a.faults(a.pass())
+	b := &metric.Batch{
+		Node: a.host.Node, Epoch: a.epoch.UnixNano(), Seq: a.seq + 1, Slot: slot.UTC(), Start: a.last, End: now,
+		Interval: a.plan.Interval, Generation: a.plan.Generation,
+	}
+	var buf []metric.Reading
+	for _, x := range a.tree.targets {
+		var err error
+		g := metric.Group{Target: x.Target, Last: x.drained}
+		if g.Samples, buf, err = a.measure(x, buf); err != nil && !errors.Is(err, cgroup.ErrGone) {
+			faults = append(faults, fmt.Sprintf("%s: %v", x.Name(), err))
+		}
+		if len(g.Samples) > 0 || g.Last {
+			b.Groups = append(b.Groups, g)
+		}
+	}
+	a.tree.drop()
+	a.seq, a.last = b.Seq, now
+	b.Faults, b.Partial = faults, partial || len(faults) > 0
+	a.own.ticked(b, time.Since(now))
+	for _, q := range a.queues {
+		q.put(b)
+	}
+}
+
+// follow makes the tree true where events did not: they were lost, there are
+// none, or a target lingers.
+func (a *Agent) follow(now time.Time) {
+	if a.probes == nil {
+		a.check(a.tree.resync(now))
+		return
+	}
+	if lost := a.probes.EventsLost(); lost != a.tree.lost {
+		a.tree.lost = lost
+		a.log.Warn("events of cgroups lost: looking through all", "lost", lost)
+		a.check(a.tree.resync(now))
+	}
+	a.tree.expire(now)
+}
+
+func (a *Agent) check(err error) {
+	if err != nil {
+		a.log.Error("not everything is measured", "err", err)
+	}
+}
+
+func (a *Agent) faults(err error) []string {
+	if err == nil {
+		return nil
+	}
+	return []string{err.Error()}
+}

@@ -1,0 +1,260 @@
+package agent
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/probe"
+)
+
+// drainLimit is how long a removed target may be referred to (by sockets that
+// linger, by IO in flight) before it is given up.
+const drainLimit = 60 * time.Second
+
+// A tree is every cgroup of the machine and the target that each belongs to.
+type tree struct {
+	a         *Agent
+	groups    map[uint64]*group // by cgroup id
+	paths     map[string]*group // the living, by path
+	targets   []*target         // the node and the remainder first
+	bySlot    map[uint32]*target
+	templates map[string]uint32 // slot by the names of the families that it wants
+	waiting   []*target         // for a name
+	names     *cgroup.Names
+	future    []*metric.Family // what templates switch on
+	lost      uint64           // events that the kernel side could not tell, as of the last resync
+}
+
+// A group is one cgroup.
+type group struct {
+	id      uint64
+	path    string
+	levels  uint16
+	target  *target // nil: the remainder
+	removed time.Time
+}
+
+func newTree(a *Agent) tree {
+	return tree{a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{}, templates: map[string]uint32{}, names: &cgroup.Names{Host: a.host}}
+}
+
+// resync makes the tree be what is on the machine: at the start, and when events
+// were lost.
+func (t *tree) resync(now time.Time) error {
+	seen := map[uint64]bool{}
+	err := t.a.host.Walk(func(id uint64, path string) error {
+		seen[id] = true
+		if t.groups[id] != nil {
+			return nil
+		}
+		return t.add(id, path, now, false)
+	})
+	if err != nil {
+		return err
+	}
+	for id, g := range t.groups {
+		if !seen[id] && g.removed.IsZero() {
+			t.remove(g, now)
+		}
+	}
+	return nil
+}
+
+// event follows one change that the kernel side told.
+func (t *tree) event(e probe.Event, now time.Time) {
+	g := t.groups[e.ID]
+	switch {
+	case e.Kind == probe.Made && g == nil:
+		if err := t.add(e.ID, e.Path, now, true); err != nil {
+			t.a.log.Error("cgroup not measured", "cgroup", e.Path, "err", err)
+		}
+	case e.Kind == probe.Removed && g != nil:
+		t.remove(g, now)
+	case e.Kind == probe.Released && g != nil:
+		t.remove(g, now)
+		t.release(g)
+	}
+}
+
+// add takes a cgroup into the tree. The kernel side may have decided already
+// whose it is, by its parent alone; the path decides.
+func (t *tree) add(id uint64, path string, now time.Time, born bool) error {
+	g := &group{id: id, path: path}
+	t.groups[id], t.paths[path] = g, g
+	place := t.a.host.Place(path)
+	switch {
+	case path == "/":
+		t.addRoot(g, now)
+	case place.Role == cgroup.Own:
+		return t.own(g, now, born)
+	case place.Role == cgroup.Inherit:
+		if p := t.parent(path); p != nil {
+			g.target = p.target
+		}
+	}
+	if place.Role == cgroup.Parent {
+		g.levels = uint16(place.Levels)
+	}
+	return t.settle(g)
+}
+
+// parent is the group of the directory above path.
+func (t *tree) parent(at string) *group {
+	for i := len(at) - 1; i >= 0; i-- {
+		if at[i] == '/' {
+			return t.paths[at[:max(i, 1)]]
+		}
+	}
+	return nil
+}
+
+// settle tells the kernel side what a group is, and takes back a slot that it
+// gave for what turned out to be no target of its own.
+func (t *tree) settle(g *group) error {
+	if t.a.probes == nil {
+		return nil
+	}
+	given, known := t.a.probes.Cgroup(g.id)
+	want := probe.Cgroup{Slot: t.slotOf(g), Levels: g.levels}
+	if g.levels > 0 {
+		want.Template = uint16(t.template(g))
+	}
+	if known && given == want {
+		return nil
+	}
+	err := t.a.probes.SetCgroup(g.id, want)
+	if known && given.Slot != want.Slot && given.Slot > probe.NodeSlot && t.bySlot[given.Slot] == nil && !t.isTemplate(given.Slot) {
+		err = errors.Join(err, t.a.probes.FreeSlot(given.Slot))
+	}
+	return err
+}
+
+func (t *tree) slotOf(g *group) uint32 {
+	if g.target == nil {
+		return probe.RemainderSlot
+	}
+	return g.target.slot
+}
+
+func (t *tree) addRoot(g *group, now time.Time) {
+	node := t.a.host.NodeTarget(g.id, now)
+	rest := *node
+	rest.Kind, rest.ID = metric.Remainder, metric.MakeID(t.a.host.MachineID, "remainder")
+	for slot, id := range map[uint32]*metric.Target{probe.NodeSlot: node, probe.RemainderSlot: &rest} {
+		t.bySlot[slot] = newTarget(id, slot)
+	}
+	t.targets = append(t.targets, t.bySlot[probe.NodeSlot], t.bySlot[probe.RemainderSlot])
+}
+
+// own makes a target of a group. born: since the agent knows of it from its first
+// instruction, everything it has counted is its increase.
+func (t *tree) own(g *group, now time.Time, born bool) error {
+	slot := uint32(probe.RemainderSlot)
+	if t.a.probes != nil {
+		var err error
+		if slot, err = t.take(g.id); err != nil {
+			t.a.own.noSlot++
+			return err
+		}
+	}
+	g.target = newTarget(t.a.host.Target(g.path, g.id, now), slot)
+	g.target.born, g.target.group = born, g
+	t.targets = append(t.targets, g.target)
+	if slot != probe.RemainderSlot {
+		t.bySlot[slot] = g.target
+		if err := t.a.probes.Reserve(t.future); err != nil {
+			t.a.log.Warn("next targets start without histograms", "err", err)
+		}
+	}
+	if g.target.Kind != metric.Service {
+		t.waiting = append(t.waiting, g.target)
+		t.name(now)
+		if g.target == nil { // it only holds a pod's namespaces
+			return nil
+		}
+	}
+	return errors.Join(t.settle(g), t.enforceOne(g.target, now))
+}
+
+// take is the slot for a new target: the one that the kernel side gave to the
+// cgroup, if that is nobody else's.
+func (t *tree) take(id uint64) (uint32, error) {
+	if c, ok := t.a.probes.Cgroup(id); ok && c.Slot > probe.NodeSlot && t.bySlot[c.Slot] == nil && !t.isTemplate(c.Slot) {
+		return c.Slot, nil
+	}
+	return t.a.probes.TakeSlot()
+}
+
+// remove starts the draining of a group: nothing can join it, late events are
+// still counted.
+func (t *tree) remove(g *group, now time.Time) {
+	if !g.removed.IsZero() {
+		return
+	}
+	g.removed = now
+	if g.target != nil && g.target.group == g {
+		g.target.end(now)
+	}
+	if t.a.probes == nil {
+		t.release(g)
+	}
+}
+
+// release forgets a group that nothing refers to any more. The target's last
+// values are read by the next tick, which then gives the slot back.
+func (t *tree) release(g *group) {
+	delete(t.groups, g.id)
+	if t.paths[g.path] == g {
+		delete(t.paths, g.path)
+	}
+	if g.target != nil && g.target.group == g {
+		g.target.drained = true
+	}
+}
+
+// expire gives up removed groups that are still referred to after drainLimit.
+func (t *tree) expire(now time.Time) {
+	for _, g := range t.groups {
+		if !g.removed.IsZero() && now.Sub(g.removed) > drainLimit {
+			if err := t.a.probes.ForgetCgroup(g.id); err != nil {
+				t.a.log.Error("drained cgroup not forgotten", "cgroup", g.path, "err", err)
+			}
+			t.release(g)
+		}
+	}
+}
+
+// drop lets go of targets whose last values have been read.
+func (t *tree) drop() {
+	t.targets = slices.DeleteFunc(t.targets, func(x *target) bool {
+		if !x.drained {
+			return false
+		}
+		t.discard(x)
+		return true
+	})
+}
+
+func (t *tree) discard(x *target) {
+	if err := x.close(); err != nil {
+		t.a.log.Error("files not closed", "target", x.Name(), "err", err)
+	}
+	if t.a.probes != nil && x.slot > probe.NodeSlot {
+		delete(t.bySlot, x.slot)
+		if err := t.a.probes.FreeSlot(x.slot); err != nil {
+			t.a.log.Error("slot not freed", "target", x.Name(), "err", err)
+		}
+	}
+	t.waiting = slices.DeleteFunc(t.waiting, func(w *target) bool { return w == x })
+}
+
+func (t *tree) close() {
+	for _, x := range t.targets {
+		if err := x.close(); err != nil {
+			t.a.log.Error("files not closed", "target", x.Name(), "err", err)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// Losses are what the kernel side could not do, since the Set was opened.
+type Losses struct {
+	Events uint64            // of cgroups: the ring buffer was full
+	NoSlot uint64            // new targets for which no slot was left
+	NoRoom uint64            // new cgroups for which vp_cgroups had no room
+	Failed map[string]uint64 // by hook group: values that could not be counted
+}
+
+// Losses reads the counters of what was lost.
+func (s *Set) Losses() Losses {
+	l := Losses{Events: s.EventsLost(), NoSlot: variable(s.core, "vp_no_slot"), NoRoom: variable(s.core, "vp_no_room"), Failed: map[string]uint64{}}
+	for name, o := range s.objects {
+		l.Failed[name] = variable(o.coll, "vp_failed")
+	}
+	return l
+}
+
+// EventsLost counts the events of cgroups that did not fit into the ring buffer.
+func (s *Set) EventsLost() uint64 { return variable(s.core, "vp_events_lost") }
+
+func variable(c *ebpf.Collection, name string) (v uint64) {
+	if c != nil && c.Variables[name] != nil {
+		_ = c.Variables[name].Get(&v) // a variable of another size reads as 0; rows_test checks sizes
+	}
+	return v
+}
+
+// reserved is how many targets may come between two looks of user space with
+// their histograms' cells made already.
+const reserved = 3 * chunk
+
+// Reserve makes cells of histograms for targets to come, in the slots that the
+// kernel side will give out next.
+func (s *Set) Reserve(families []*metric.Family) error {
+	var faults []error
+	for _, f := range families {
+		o := s.objects[f.Object]
+		if o == nil || o.hists[f] == nil {
+			continue
+		}
+		for slot := s.top; slot <= min(s.top+reserved, Slots-1); slot += chunk {
+			faults = append(faults, o.hists[f].ensure(slot))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// MapBytes is the kernel memory that maps take.
+func (s *Set) MapBytes() int {
+	n := collectionBytes(s.core, nil)
+	for _, o := range s.objects {
+		n += collectionBytes(o.coll, s.shared)
+		for _, h := range o.hists {
+			n += h.bytes()
+		}
+	}
+	return n
+}
+
+func collectionBytes(c *ebpf.Collection, without map[string]*ebpf.Map) int {
+	if c == nil {
+		return 0
+	}
+	n := 0
+	for name, m := range c.Maps {
+		if without[name] != nil {
+			continue
+		}
+		if info, err := m.Info(); err == nil {
+			if b, ok := info.Memlock(); ok {
+				n += int(b)
+			}
+		}
+	}
+	return n
+}
+
+// Missed is how many events a program did not see because it was interrupted by
+// itself (recursion_misses).
+type Missed struct {
+	Program string
+	Events  uint64
+}
+
+// Missed lists the programs of all loaded hook groups.
+func (s *Set) Missed() []Missed {
+	var out []Missed
+	s.eachProgram(func(name string, st *ebpf.ProgramStats) {
+		out = append(out, Missed{name, st.RecursionMisses})
+	})
+	return out
+}
+
+func (s *Set) eachProgram(f func(name string, st *ebpf.ProgramStats)) {
+	colls := []*ebpf.Collection{s.core}
+	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
+		if c := s.objects[name].coll; c != nil {
+			colls = append(colls, c)
+		}
+	}
+	for _, c := range colls {
+		for _, name := range slices.Sorted(maps.Keys(c.Programs)) {
+			if st, err := c.Programs[name].Stats(); err == nil {
+				f(name, st)
+			}
+		}
+	}
+}
+
+// A Cost is what one program costs: runs per second, and the mean time of a run as
+// the kernel's own statistics have it.
+type Cost struct {
+	Program   string
+	PerSecond float64
+	Mean      time.Duration
+}
+
+// A Window is a short time in which the kernel measures programs (BPF_ENABLE_STATS),
+// which adds two readings of the clock to each run.
+type Window struct {
+	set    *Set
+	stats  io.Closer
+	err    error
+	began  time.Time
+	before map[string]ebpf.ProgramStats
+}
+
+// Watch begins a window.
+func (s *Set) Watch() *Window {
+	w := &Window{set: s, before: map[string]ebpf.ProgramStats{}}
+	if w.stats, w.err = ebpf.EnableStats(0); w.err != nil {
+		return w
+	}
+	s.eachProgram(func(name string, st *ebpf.ProgramStats) { w.before[name] = *st })
+	w.began = time.Now()
+	return w
+}
+
+// End ends the window and says what each program that ran has cost. The set must
+// still be open.
+func (w *Window) End() ([]Cost, error) {
+	if w.err != nil {
+		return nil, fmt.Errorf("measure programs: %w", explain(w.err))
+	}
+	took := time.Since(w.began)
+	var out []Cost
+	w.set.eachProgram(func(name string, st *ebpf.ProgramStats) {
+		if runs := st.RunCount - w.before[name].RunCount; runs > 0 {
+			out = append(out, Cost{name, float64(runs) / took.Seconds(), (st.Runtime - w.before[name].Runtime) / time.Duration(runs)})
+		}
+	})
+	return out, w.Close()
+}
+
+// Close ends the window without a result.
+func (w *Window) Close() error {
+	if w.err != nil {
+		return nil
+	}
+	return w.stats.Close()
+}
