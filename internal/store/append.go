@@ -75,7 +75,7 @@ func (s *Store) room() error {
 		return fmt.Errorf("append batch to store %s: %w", s.options.Dir, err)
 	}
 	if free := int64(fs.Bavail) * fs.Bsize; free < s.options.MinFree {
-		return fmt.Errorf("append batch to store %s: %w: %d MiB are left, %d MiB are kept free; free some space or lower --store-max-bytes",
+		return fmt.Errorf("append batch to store %s: %w: %d MiB are left, %d MiB are kept free; free some space or lower --retention-size",
 			s.options.Dir, ErrFull, free>>20, s.options.MinFree>>20)
 	}
 	return nil

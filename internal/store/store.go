@@ -46,7 +46,7 @@ var (
 // Options says where and how much to keep. Only Dir has to be given.
 type Options struct {
 	Dir       string
-	MaxBytes  int64         // oldest blocks go when the store is larger; 0: 1 GiB
+	MaxBytes  int64         // oldest blocks go when the store is larger; 0: 2 GiB
 	MaxAge    time.Duration // oldest blocks go when they are older; 0: 15 days
 	MaxSeries int           // live series; more are summed as target "other"; 0: 50,000
 	MaxValues int           // values of a label found at run time, per target and family; 0: 64
@@ -58,7 +58,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.MaxBytes == 0 {
-		o.MaxBytes = 1 << 30
+		o.MaxBytes = 2 << 30
 	}
 	if o.MaxAge == 0 {
 		o.MaxAge = 15 * 24 * time.Hour
@@ -139,7 +139,7 @@ func tsdbOptions(o Options) *tsdb.Options {
 	t.MaxBytes = o.MaxBytes
 	t.RetentionDuration = o.MaxAge.Milliseconds()
 	t.MinBlockDuration = blockRange.Milliseconds()
-	t.MaxBlockDuration = max(t.MinBlockDuration, min(t.RetentionDuration/10, (24 * time.Hour).Milliseconds()))
+	t.MaxBlockDuration = max(t.MinBlockDuration, min(t.RetentionDuration/10, (24*time.Hour).Milliseconds()))
 	t.WALCompression = compression.Snappy
 	t.WALSegmentSize = 32 << 20
 	t.StripeSize = 1 << 10

@@ -1,0 +1,71 @@
+package store
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
+)
+
+// TargetName is what a target is called in rows and tables: namespace, pod and
+// container as far as they are known, joined by "/"; else its cgroup's path; else
+// its kind.
+func TargetName(t *metric.Target) string {
+	name := joined(t.Namespace, t.Pod, t.Container)
+	if t.Container == "" {
+		name = t.Name()
+	}
+	return name
+}
+
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
+}
+
+// Group is the name of what t is summed into under by.
+func Group(t *metric.Target, by Grouping) string {
+	switch {
+	case by == ByNode:
+		return t.Node
+	case by == ByPattern && t.Pattern != "":
+		return t.Pattern
+	case by == ByPattern:
+		return "none"
+	case by == ByPod && t.Pod != "":
+		return joined(t.Namespace, t.Pod)
+	case by == ByWorkload && t.Workload != "":
+		return joined(t.Namespace, t.Workload)
+	}
+	return TargetName(t)
+}
+
+// MatchTarget reports whether glob matches any of the names by which a person
+// may mean t. Globs are those of policies; "" matches everything.
+func MatchTarget(glob string, t *metric.Target) bool {
+	if glob == "" {
+		return true
+	}
+	for _, name := range []string{TargetName(t), t.Container, t.Pod, t.Cgroup, string(t.ID)} {
+		s := policy.Selector{Cgroups: []string{glob}}
+		if name != "" && s.Matches(&metric.Target{Cgroup: name}) {
+			return true
+		}
+	}
+	return false
+}
+
+// targetOf is a target as the labels of one of its series and of its info tell it.
+func targetOf(ls, info labels.Labels) *metric.Target {
+	t := &metric.Target{
+		ID: metric.TargetID(ls.Get("target")), Node: ls.Get("node"), Kind: metric.TargetKind(ls.Get("kind")),
+		Namespace: ls.Get("namespace"), Pod: ls.Get("pod"), Container: ls.Get("container"), Cgroup: ls.Get("cgroup"),
+		Workload: info.Get("workload"), Pattern: info.Get("pattern"),
+	}
+	if t.Cgroup == "" {
+		t.Cgroup = info.Get("cgroup")
+	}
+	return t
+}

@@ -1,0 +1,288 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
+)
+
+// A Query asks for one family over time.
+type Query struct {
+	Family   *metric.Family
+	Target   string        // glob on a target's name, container, pod, cgroup or id; "" for all
+	From, To time.Time     // From excluded, To included
+	Step     time.Duration // one row per step, at UTC multiples of it; 0: one per stored sample
+	By       Grouping      // "": ByTarget
+	Rate     bool          // counters and histograms: per second
+}
+
+// A Grouping says what the rows of a Query are about; what belongs together is
+// summed.
+type Grouping string
+
+// The groupings.
+const (
+	ByTarget   Grouping = "target"
+	ByPod      Grouping = "pod"
+	ByWorkload Grouping = "workload"
+	ByNode     Grouping = "node"
+	ByPattern  Grouping = "pattern"
+)
+
+// Groupings lists them all.
+var Groupings = []Grouping{ByTarget, ByPod, ByWorkload, ByNode, ByPattern}
+
+// A Row is one value, in base units.
+type Row struct {
+	Time   time.Time
+	Target string    // name of the target, pod, workload, node or pattern
+	Labels [2]string // values of the family's labels
+	Value  float64   // counter: total, or with Rate increase per second; gauge: last value
+
+	// Histograms: what was observed since the row before, with Rate per second.
+	// Quantiles are NaN when that was nothing.
+	Count, Sum, P50, P90, P99 float64
+}
+
+// Label is the row's label values in one word: "read", "read,sda", "".
+func (r *Row) Label() string {
+	if r.Labels[1] == "" {
+		return r.Labels[0]
+	}
+	return r.Labels[0] + "," + r.Labels[1]
+}
+
+// lookBack is how far before From the sample is looked for that the first
+// increase starts from, and the names of targets.
+const lookBack = 5 * time.Minute
+
+// Range yields the rows of q, ordered by target, labels and time. The increase
+// of a counter over a range is the exact sum of its rows' Value times their
+// length: nothing is extrapolated, and a total that begins again counts from 0.
+// It ends with an error when there are more than MaxRows.
+func (r *Reader) Range(ctx context.Context, q Query) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		if err := r.rangeRows(ctx, q, yield); err != nil {
+			yield(Row{}, err)
+		}
+	}
+}
+
+func (r *Reader) rangeRows(ctx context.Context, q Query, yield func(Row, error) bool) error {
+	if err := q.check(); err != nil {
+		return err
+	}
+	if q.Step > 0 {
+		q.From = q.From.Truncate(q.Step)
+	}
+	data, err := r.data.Querier(q.From.Add(-lookBack).UnixMilli(), q.To.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("query %s: %w", q.Family.Name, err)
+	}
+	groups, err := collect(ctx, data, q)
+	if err != nil {
+		return fmt.Errorf("query %s: %w", q.Family.Name, err)
+	}
+	rows := 0
+	for _, key := range slices.SortedFunc(maps.Keys(groups), rowKey.compare) {
+		windows := map[int64]*window{}
+		for _, s := range groups[key] {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("query %s: %w", q.Family.Name, err)
+			}
+			if err := fold(q, s, windows); err != nil {
+				return fmt.Errorf("query %s: %w", q.Family.Name, err)
+			}
+		}
+		for _, t := range slices.Sorted(maps.Keys(windows)) {
+			if rows++; rows > r.maxRows {
+				return fmt.Errorf("query %s: more than %d rows; ask for less time (--since), fewer targets (--target), or a longer step (--step)", q.Family.Name, r.maxRows)
+			}
+			if !yield(windows[t].row(q, key, t), nil) {
+				return data.Close()
+			}
+		}
+	}
+	return data.Close()
+}
+
+func (q *Query) check() error {
+	switch {
+	case q.Rate && q.Family.Kind == metric.Gauge:
+		return fmt.Errorf("query %s: it is a gauge and has no rate; leave out --rate", q.Family.Name)
+	case q.By != "" && !slices.Contains(Groupings, q.By):
+		return fmt.Errorf("query %s: cannot group by %q; it is one of %v", q.Family.Name, q.By, Groupings)
+	case !q.To.After(q.From):
+		return fmt.Errorf("query %s: the time asked for is empty: %s to %s", q.Family.Name, q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))
+	case q.Step < 0:
+		return fmt.Errorf("query %s: step %s is negative", q.Family.Name, q.Step)
+	}
+	return policy.CheckGlob(q.Target)
+}
+
+type rowKey struct {
+	target string
+	labels [2]string
+}
+
+func (k rowKey) compare(o rowKey) int {
+	if c := strings.Compare(k.target, o.target); c != 0 {
+		return c
+	}
+	return slices.Compare(k.labels[:], o.labels[:])
+}
+
+// collect finds the series of q and puts those together that make one row.
+func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey][]storage.Series, error) {
+	infos := map[string]labels.Labels{}
+	set := data.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, InfoName))
+	for set.Next() {
+		ls := set.At().Labels()
+		infos[ls.Get("target")] = ls
+	}
+	if err := set.Err(); err != nil {
+		return nil, err
+	}
+	groups := map[rowKey][]storage.Series{}
+	set = data.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, q.Family.PromName()))
+	for set.Next() {
+		s := set.At()
+		t := targetOf(s.Labels(), infos[s.Labels().Get("target")])
+		if !MatchTarget(q.Target, t) {
+			continue
+		}
+		key := rowKey{target: Group(t, q.By)}
+		for i := range q.Family.Labels {
+			key.labels[i] = s.Labels().Get(q.Family.Labels[i].Name)
+		}
+		groups[key] = append(groups[key], s)
+	}
+	return groups, set.Err()
+}
+
+// A window is what falls into one row, over all its series.
+type window struct {
+	value   float64 // of series that are done
+	current float64 // of the series at hand: last value, or increase
+	seconds float64 // since the sample before: rates without a step
+	hist    metric.Hist
+}
+
+func (w *window) row(q Query, key rowKey, t int64) Row {
+	row := Row{Time: time.UnixMilli(t).UTC(), Target: key.target, Labels: key.labels}
+	per := 1.0
+	if q.Rate {
+		per = q.Step.Seconds()
+		if q.Step == 0 {
+			per = w.seconds
+		}
+	}
+	if q.Family.Kind != metric.Histogram {
+		row.Value = w.value / per
+		return row
+	}
+	row.Count, row.Sum = float64(w.hist.Count())/per, float64(w.hist.Sum)/q.Family.Scale()/per
+	row.P50, row.P90, row.P99 = w.hist.Quantile(q.Family.Unit, .5), w.hist.Quantile(q.Family.Unit, .9), w.hist.Quantile(q.Family.Unit, .99)
+	return row
+}
+
+// fold adds one series to the windows of its row.
+func fold(q Query, s storage.Series, windows map[int64]*window) error {
+	f := folder{q: q, windows: windows, from: q.From.UnixMilli(), step: q.Step.Milliseconds(), before: -1}
+	it := s.Iterator(nil)
+	for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
+		switch kind {
+		case chunkenc.ValFloat:
+			t, v := it.At()
+			if !value.IsStaleNaN(v) {
+				f.float(t, v)
+			}
+		case chunkenc.ValHistogram, chunkenc.ValFloatHistogram:
+			t, h := it.AtFloatHistogram(nil)
+			if !value.IsStaleNaN(h.Sum) {
+				f.histogram(t, h)
+			}
+		}
+	}
+	for _, w := range windows {
+		w.value += w.current
+		w.current = 0
+	}
+	return it.Err()
+}
+
+// A folder walks one series.
+type folder struct {
+	q       Query
+	windows map[int64]*window
+	from    int64
+	step    int64 // ms; 0: each sample is a row
+	before  int64 // time of the sample before; -1: none
+	total   float64
+	hist    metric.Hist
+	count   uint64
+}
+
+// at is the window of time t, nil when it is before the range.
+func (f *folder) at(t int64) *window {
+	if t <= f.from {
+		return nil
+	}
+	if f.step > 0 {
+		t = (t + f.step - 1) / f.step * f.step
+	}
+	w := f.windows[t]
+	if w == nil {
+		w = &window{}
+		f.windows[t] = w
+	}
+	return w
+}
+
+func (f *folder) float(t int64, v float64) {
+	increases := f.q.Rate && f.q.Family.Kind == metric.Counter
+	if increases && f.before < 0 {
+		f.before, f.total = t, v
+		return
+	}
+	if w := f.at(t); w != nil {
+		if !increases {
+			w.current = v
+		} else if v < f.total {
+			w.current += v
+		} else {
+			w.current += v - f.total
+		}
+		w.seconds = float64(t-f.before) / 1000
+	}
+	f.before, f.total = t, v
+}
+
+func (f *folder) histogram(t int64, n *histogram.FloatHistogram) {
+	h := fromNative(f.q.Family, n)
+	count := h.Count()
+	if f.before >= 0 {
+		if w := f.at(t); w != nil {
+			d := h
+			if count >= f.count {
+				d = h.Sub(&f.hist)
+			}
+			w.hist.Add(&d)
+			w.seconds = float64(t-f.before) / 1000
+		}
+	}
+	f.before, f.hist, f.count = t, h, count
+}
