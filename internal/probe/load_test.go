@@ -7,7 +7,8 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// open makes a Set with the whole catalogue that ends with the test.
+// open makes a Set with the whole catalogue that ends with the test and leaves
+// nothing in the kernel.
 func open(t testing.TB) (*Set, map[string]*metric.Family) {
 	t.Helper()
 	families := catalogue.Families()
@@ -16,9 +17,12 @@ func open(t testing.TB) (*Set, map[string]*metric.Family) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		programs, held := kernelIDs(s)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		s.core, s.objects = nil, nil // what the collector must find
+		gone(t, programs, held)
 	})
 	byName := map[string]*metric.Family{}
 	for _, f := range families {

@@ -1,0 +1,3 @@
+package probe
+
+func socketActions() map[string]action { return map[string]action{} }
