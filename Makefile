@@ -26,12 +26,13 @@ run: build ## Build, then start ViperProbe on this machine; DEMO=1 adds a small 
 	exec $(PREFIX)/viperprobe run $(if $(DEMO),--demo)
 
 test: ## Install what tests need, then run every check but the heavy stacks (root)
-	test/steps.sh tools lint gen-check build unit vm
+	test/steps.sh tools lint gen-check build cross unit vm
 
-lint: ## Check formatting, vet, staticcheck
+lint: ## Check formatting; vet, staticcheck, shellcheck
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$bad" ] || { echo "not formatted (run gofmt -w): $$bad"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+	shellcheck -x -P SCRIPTDIR -S warning $(wildcard test/*.sh) .ci/run
 
 gen: $(OBJECTS) ## Compile catalogue/*.bpf.c into catalogue/obj
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # steps.sh TARGET... - make each target in turn, the rest too when one fails, and say where the time went.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 table=() failed=0
 for step; do
   printf '\n== %s\n' "$step"

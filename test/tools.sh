@@ -2,7 +2,7 @@
 # tools.sh - install the Debian packages that the tests use, and only those that are missing.
 # Nothing is started: packages with a daemon (redis-server, nginx, prometheus) ask policy-rc.d first.
 set -euo pipefail
-build=(gcc libc6-dev make git binutils clang-14 llvm-14 libbpf-dev bpftool)
+build=(gcc libc6-dev make git binutils clang-14 llvm-14 libbpf-dev bpftool shellcheck)
 vms=(qemu-system-x86 busybox-static cpio kmod zstd xz-utils lz4 e2fsprogs)
 workloads=(redis-server redis-tools nginx-light wrk fio runc iproute2)
 oracles=(bpftrace libbpf-tools prometheus systemd)

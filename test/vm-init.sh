@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # vm-init.sh - the guest's first process: make a small machine, run each test binary in its folder, report, power off.
 export PATH=/bin HOME=/root TERM=dumb VIPERPROBE_VM=1
 busybox=/bin/busybox

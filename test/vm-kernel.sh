@@ -2,6 +2,7 @@
 #   vmlinux (uncompressed: QEMU boots it at once, where emulated decompression takes seconds), base.cpio (busybox and
 #   the modules below, numbered in the order that insmod needs), release (uname -r), modules (the list it was made for).
 # shellcheck shell=bash
+: "${here:?set by vm.sh: the folder of these scripts}" "${cache:?set by vm.sh}"
 modules="virtio_pci virtio_blk crc32c_generic ext4 veth dummy sch_netem tcp_diag udp_diag $MODS"
 
 # fetch_kernel VERSION: 6.1 is bookworm's own kernel; others have a package that names the newest of their series.
@@ -65,7 +66,7 @@ base_archive() {
 # add_module NAME: uses tree, root, number and added of base_archive.
 add_module() {
   local pattern="/${1//[-_]/[-_]}[.]ko" line file
-  line=$(grep -E "^[^:]*$pattern[^:]*:" "$tree/modules.dep" | head -1) || :
+  line=$(grep -E "^[^:]*${pattern}[^:]*:" "$tree/modules.dep" | head -1) || :
   if [ -z "$line" ]; then
     grep -qE "$pattern" "$tree/modules.builtin" || { echo "vm: kernel $release has no module $1" >&2; exit 1; }
     return

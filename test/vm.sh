@@ -10,6 +10,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd); repo=${here%/*}; cache=$repo/.cache/kernels
 TIMEOUT=${TIMEOUT:-600} MEM=${MEM:-1024} MODS=${MODS:-} KEEP=${KEEP:-}
+# shellcheck source=vm-kernel.sh
 . "$here/vm-kernel.sh"
 
 kernels=() subjects=()
@@ -29,7 +30,10 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/viperprobe-vm.XXXXXX")
 children=()
-cleanup() { [ ${#children[@]} = 0 ] || kill "${children[@]}" 2>/dev/null || :; [ -n "$KEEP" ] && echo "vm: kept $work" >&2 || rm -rf "$work"; }
+cleanup() {
+  [ ${#children[@]} = 0 ] || kill "${children[@]}" 2>/dev/null || :
+  if [ -n "$KEEP" ]; then echo "vm: kept $work" >&2; else rm -rf "$work"; fi
+}
 trap cleanup EXIT; trap 'exit 130' INT TERM
 
 # payload: the part of the guest that is the same for every kernel.
