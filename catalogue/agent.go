@@ -6,7 +6,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 // always reported.
 func agentRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
-		f.Class, f.Tier, f.Owner = metric.Process, metric.File, metric.OwnerNode
+		f.Class, f.Tier, f.Owner = metric.Process, metric.Self, metric.OwnerNode
 		if f.Kind == "" {
 			f.Kind = metric.Gauge
 		}

@@ -20,7 +20,7 @@ func schedRows() []metric.Family {
 		},
 		{
 			Name: "offcpu_time", Class: metric.CPU, Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
-			Owner: metric.OwnerTask, Object: "sched", PerCPU: true,
+			Owner: metric.OwnerTask, Object: "sched", PerCPU: true, OnDemand: true,
 			Rungs:  [][]string{{"sched_offcpu", "sched_fork", "sched_tick"}},
 			Help:   "How long tasks of the target were away from the CPU, asleep or waiting, until they ran again; counted at the end of the absence. A task is followed from its fork, or from the first pass after the family was switched on.",
 			Source: "sched_switch to sched_switch of a task, on the run queues' clocks",

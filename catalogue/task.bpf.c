@@ -41,11 +41,10 @@ struct {
 	__type(value, struct task_last);
 } task_lasts SEC(".maps");
 
-/* vp_begin: when these programs were attached; a task that is older is counted
- * from its first visit, a younger one in full. vp_passed: when the last complete
- * pass began; a task that is older than that has been visited. Both in the clock
- * of task->start_time (monotonic). vp_epoch grows with each attachment. */
-u64 vp_begin, vp_passed;
+/* vp_begin: when these programs were attached, in the clock of task->start_time
+ * (monotonic); a task that is older is counted from its first visit, a younger one
+ * in full. vp_epoch grows with each attachment. */
+u64 vp_begin;
 u32 vp_epoch;
 
 static __always_inline void fold1(u64 *cell, u64 *last, u64 now)
@@ -197,20 +196,19 @@ int task_tick(struct bpf_iter__task *ctx)
 }
 
 /* The last of a task: everything it will ever count has been counted, and its
- * css_set still holds its cgroup (kernel/exit.c: delayed_put_task_struct). */
+ * css_set still holds its cgroup (kernel/exit.c: delayed_put_task_struct). One that
+ * no pass has visited gets its storage here: only so is "never visited" told from
+ * "storage busy". Its age does not tell: a task that was released waits for its
+ * grace period out of sight of the passes that begin meanwhile. */
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(task_free, struct task_struct *t)
 {
-	struct task_last *l = bpf_task_storage_get(&task_lasts, t, 0, 0), none = {};
+	struct task_last *l = bpf_task_storage_get(&task_lasts, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-	if (l && l->epoch == vp_epoch)
+	if (!l)
+		vp_fail();
+	else if (l->epoch == vp_epoch || (!l->epoch && t->start_time >= vp_begin))
 		fold(t, l, vp_task_slot(t));
-	else if (l || t->start_time < vp_begin)
-		return 0; /* never visited, and older than we */
-	else if (t->start_time < vp_passed)
-		vp_fail(); /* it was visited: its storage was busy (before 6.12) */
-	else
-		fold(t, &none, vp_task_slot(t));
 	return 0;
 }
 

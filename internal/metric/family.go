@@ -31,6 +31,7 @@ const (
 	Snapshot Tier = "snapshot" // BPF iterators over what the kernel already counts: a cost per read
 	Event    Tier = "event"    // programs on tracepoints and functions: a cost per event
 	App      Tier = "application"
+	Self     Tier = "self" // what the agent tells about itself
 )
 
 // Kind is the shape of a family's values.
@@ -95,6 +96,8 @@ type Family struct {
 	Rungs  [][]string // ladder of programs, best first; each rung is a set that is attached together
 	Kernel string     // oldest kernel that the row's checks allow; "" if any with BTF
 	PerCPU bool       // cells are per CPU: hot families
+
+	OnDemand bool // costs too much to be on by default
 }
 
 // Scale is how many raw units make one base unit: 1e9 for times.

@@ -18,8 +18,8 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("unknown family %q, did you mean %q?", e.Name, e.Nearest)
 }
 
-// Resolve turns what a person wrote (families, aliases, classes, tiers, "all")
-// into families, in catalogue order, each once. All unknown names are reported
+// Resolve turns what a person wrote (families, aliases, classes, tiers, "all", and
+// "default": all but those that are on demand) into families, in catalogue order, each once. All unknown names are reported
 // together, as UnknownErrors.
 func Resolve(names []string, catalogue []*metric.Family) ([]*metric.Family, error) {
 	chosen := map[*metric.Family]bool{}
@@ -27,7 +27,7 @@ func Resolve(names []string, catalogue []*metric.Family) ([]*metric.Family, erro
 	for _, name := range names {
 		found := false
 		for _, f := range catalogue {
-			if name == "all" || f.Is(name) || name == string(f.Class) || name == string(f.Tier) {
+			if name == "all" || name == "default" && !f.OnDemand || f.Is(name) || name == string(f.Class) || name == string(f.Tier) {
 				chosen[f], found = true, true
 			}
 		}
@@ -40,7 +40,7 @@ func Resolve(names []string, catalogue []*metric.Family) ([]*metric.Family, erro
 }
 
 func vocabulary(catalogue []*metric.Family) []string {
-	words := []string{"all"}
+	words := []string{"all", "default"}
 	for _, c := range metric.Classes {
 		words = append(words, string(c))
 	}
