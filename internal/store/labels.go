@@ -1,6 +1,8 @@
 package store
 
 import (
+	"strings"
+
 	"github.com/prometheus/prometheus/model/labels"
 
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -28,7 +30,7 @@ func PublicLabels(t *metric.Target) []Pair {
 	ps := make([]Pair, 0, 5)
 	add := func(name, value string) {
 		if value != "" {
-			ps = append(ps, Pair{name, value})
+			ps = append(ps, Pair{name, printable(value)})
 		}
 	}
 	add("namespace", t.Namespace)
@@ -54,11 +56,15 @@ func InfoLabels(t *metric.Target) []Pair {
 		{"cgroup", t.Cgroup}, {"name_source", t.NameSource},
 	} {
 		if p.Value != "" {
-			ps = append(ps, p)
+			ps = append(ps, Pair{p.Name, printable(p.Value)})
 		}
 	}
 	return ps
 }
+
+// printable makes s a label value: names come from files, and a value that is not
+// UTF-8 costs a whole scrape.
+func printable(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func build(name string, pairs ...Pair) labels.Labels {
 	b := labels.NewScratchBuilder(len(pairs) + 1)
@@ -82,7 +88,7 @@ func seriesLabels(name string, base []Pair, f *metric.Family, values [2]string) 
 		}
 	}
 	for i := range f.Labels {
-		pairs = append(pairs, Pair{f.Labels[i].Name, values[i]})
+		pairs = append(pairs, Pair{f.Labels[i].Name, printable(values[i])})
 	}
 	return build(name, pairs...)
 }

@@ -1,0 +1,62 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/store"
+)
+
+// api adds our own JSON API.
+func (s *server) api(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/targets", func(w http.ResponseWriter, _ *http.Request) { s.json(w, s.targets()) })
+	mux.HandleFunc("GET /api/top", s.top)
+	for name, document := range s.Documents {
+		mux.HandleFunc("GET /api/"+name, func(w http.ResponseWriter, _ *http.Request) { s.json(w, document()) })
+	}
+}
+
+func (s *server) documentNames() []string { return slices.Sorted(maps.Keys(s.Documents)) }
+
+// targets lists the targets that live, then those that ended lately.
+func (s *server) targets() []*metric.Target {
+	v, targets := s.Recent.View(), []*metric.Target{}
+	for _, b := range v.Batches {
+		for i := range b.Groups {
+			if !b.Groups[i].Last {
+				targets = append(targets, b.Groups[i].Target)
+			}
+		}
+	}
+	for _, e := range v.Ended {
+		t := *e.Group.Target
+		if t.Ended.IsZero() {
+			t.Ended = e.At
+		}
+		targets = append(targets, &t)
+	}
+	return targets
+}
+
+// top answers with an array of store.TopRow; ?by= groups it.
+func (s *server) top(w http.ResponseWriter, r *http.Request) {
+	by := store.Grouping(r.URL.Query().Get("by"))
+	if by != "" && !slices.Contains(store.Groupings, by) {
+		w.WriteHeader(http.StatusBadRequest)
+		s.json(w, map[string]string{"error": fmt.Sprintf("cannot group by %q; it is one of %v", by, store.Groupings)})
+		return
+	}
+	s.json(w, s.Recent.View().Top(by))
+}
+
+func (s *server) json(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	if err := e.Encode(v); err != nil {
+		s.Log.Debug("write answer", "err", err)
+	}
+}
