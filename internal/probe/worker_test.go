@@ -59,7 +59,7 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 	theirs := os.NewFile(uintptr(pair[1]), "control")
 	defer theirs.Close()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), append(o.Env, workerEnv+"=1", "GOGC=off", "GOMAXPROCS=1")...)
+	cmd.Env = append(os.Environ(), append(o.Env, workerEnv+"=1", "GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
@@ -205,7 +205,7 @@ type action func(j *job, args []string) (answer, error)
 // actions is what workers can do.
 func actions() map[string]action {
 	all := map[string]action{}
-	for _, part := range []map[string]action{commonActions(), taskActions(), socketActions()} {
+	for _, part := range []map[string]action{commonActions(), taskActions(), socketActions(), faultActions()} {
 		maps.Copy(all, part)
 	}
 	return all
