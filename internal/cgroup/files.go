@@ -72,16 +72,16 @@ func (h *Host) Open(path string, families []*metric.Family) (*Files, error) {
 		return nil, fmt.Errorf("stat cgroup %s: %w", path, err)
 	}
 	f := &Files{host: h, at: path, pod: h.Place(path).PodUID != "", phase: int(st.Ino % rareEvery)}
-	return f, f.open(h.sources(), families)
+	return f.open(h.sources(), families)
 }
 
 // OpenNode opens the files that tell the same families about the whole machine.
 func (h *Host) OpenNode(families []*metric.Family) (*Files, error) {
 	f := &Files{host: h}
-	return f, f.open(nodeSources, families)
+	return f.open(nodeSources, families)
 }
 
-func (f *Files) open(sources []source, families []*metric.Family) error {
+func (f *Files) open(sources []source, families []*metric.Family) (*Files, error) {
 	byName := make(map[string]*metric.Family, len(families))
 	for _, fam := range families {
 		if fam.Tier == metric.File {
@@ -101,10 +101,10 @@ func (f *Files) open(sources []source, families []*metric.Family) error {
 	}
 	for i := range f.files {
 		if err := f.find(&f.files[i]); errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-			return errors.Join(fmt.Errorf("%w: raise the limit on open files (LimitNOFILE= of the unit, ulimit -n)", err), f.Close())
+			return nil, errors.Join(fmt.Errorf("%w: raise the limit on open files (LimitNOFILE= of the unit, ulimit -n)", err), f.Close())
 		}
 	}
-	return nil
+	return f, nil
 }
 
 // find looks for a source's directory and, unless it is read rarely, opens it.

@@ -1,0 +1,164 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// makeCgroup makes a cgroup of the test's own in every hierarchy of this
+// machine, and takes it away in the end.
+func makeCgroup(t testing.TB, h *Host) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("making cgroups needs root: run the tests as root")
+	}
+	at := fmt.Sprintf("/viperprobe-test-%d-%d", os.Getpid(), made.Add(1))
+	makeGroups(t, h, at)
+	return at
+}
+
+var made atomic.Int64
+
+func mounts(h *Host) []string {
+	all := []string{h.V2}
+	for _, m := range h.V1 {
+		all = append(all, m)
+	}
+	return all
+}
+
+func makeGroups(t testing.TB, h *Host, at string) {
+	t.Helper()
+	for _, m := range mounts(h) {
+		if err := os.Mkdir(m+at, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { removeGroups(t, h, at) })
+}
+
+// removeGroups waits for the last process to have left.
+func removeGroups(t testing.TB, h *Host, at string) {
+	t.Helper()
+	for _, m := range mounts(h) {
+		poll(t, "removal of "+m+at, func() bool {
+			err := os.Remove(m + at)
+			return err == nil || errors.Is(err, fs.ErrNotExist)
+		})
+	}
+}
+
+func poll(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s did not come about", what)
+		}
+	}
+}
+
+// A workload is a process of this test binary in cgroups of its own. It does
+// what it is told, line by line, and answers when it has done it.
+type workload struct {
+	cmd *exec.Cmd
+	in  interface{ Write([]byte) (int, error) }
+	out interface{ Read([]byte) (int, error) }
+}
+
+const workloadVariable = "VIPERPROBE_TEST_WORKLOAD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(workloadVariable) != "" {
+		work()
+		return
+	}
+	before := descriptors()
+	code := m.Run()
+	if after := descriptors(); code == 0 && after > before {
+		fmt.Fprintf(os.Stderr, "%d descriptors leaked\n", after-before)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// descriptors counts the open files that a leak of this package would add to.
+func descriptors() int {
+	n := 0
+	links, _ := filepath.Glob("/proc/self/fd/*")
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil && strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "/dev/") {
+			n++
+		}
+	}
+	return n
+}
+
+// start runs a workload in the cgroup at, which it joins in every hierarchy
+// before it does anything.
+func start(t testing.TB, h *Host, at string) *workload {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), workloadVariable+"=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); cmd.Wait() })
+	for _, m := range mounts(h) {
+		if err := os.WriteFile(m+at+"/cgroup.procs", []byte(strconv.Itoa(cmd.Process.Pid)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &workload{cmd, in, out}
+}
+
+func (w *workload) do(t testing.TB, what string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(w.in, what); err != nil {
+		t.Fatal(err)
+	}
+	var answer string
+	if _, err := fmt.Fscanln(w.out, &answer); err != nil || answer != "done" {
+		t.Fatalf("workload %q: %q, %v", what, answer, err)
+	}
+}
+
+// work obeys: "burn MILLISECONDS" of CPU time, "touch MEBIBYTES" of memory.
+func work() {
+	var held [][]byte
+	for {
+		var what string
+		var n int
+		if _, err := fmt.Scanln(&what, &n); err != nil {
+			return
+		}
+		switch what {
+		case "burn":
+			for end := cpuTimeUsed() + time.Duration(n)*time.Millisecond; cpuTimeUsed() < end; {
+			}
+		case "touch":
+			b := make([]byte, n<<20)
+			for i := 0; i < len(b); i += os.Getpagesize() {
+				b[i] = 1
+			}
+			held = append(held, b)
+		}
+		fmt.Println("done")
+	}
+}
