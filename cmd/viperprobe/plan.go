@@ -20,17 +20,22 @@ func (s *settings) plan(catalogue []*metric.Family) (policy.Plan, error) {
 		Wants:  wants(families, 1),
 	})
 	if len(s.ExcludeCgroups) > 0 {
-		plan.Rules = append(plan.Rules, policy.Rule{
-			Origin: s.origin("exclude-cgroup"),
-			// The node and the remainder match every glob; they are not meant here.
-			Select: policy.Selector{
-				Kinds:   []metric.TargetKind{metric.Container, metric.Service, metric.Plain},
-				Cgroups: s.ExcludeCgroups,
-			},
-			Wants: wants(families, 0),
-		})
+		plan.Rules = append(plan.Rules, s.exclusion(families))
 	}
 	return plan, nil
+}
+
+// exclusion switches families off where --exclude-cgroup says so. The node and
+// the remainder match every glob; they are not meant.
+func (s *settings) exclusion(families []*metric.Family) policy.Rule {
+	return policy.Rule{
+		Origin: s.origin("exclude-cgroup"),
+		Select: policy.Selector{
+			Kinds:   []metric.TargetKind{metric.Container, metric.Service, metric.Plain},
+			Cgroups: s.ExcludeCgroups,
+		},
+		Wants: wants(families, 0),
+	}
 }
 
 func wants(families []*metric.Family, ratio float64) []policy.Want {

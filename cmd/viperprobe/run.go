@@ -33,7 +33,7 @@ type runOptions struct {
 }
 
 func newRun(p parts) *cobra.Command {
-	var s settings
+	s := settings{runOptions: defaults()}
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Measure this machine, store the samples and serve them",
@@ -55,7 +55,8 @@ A flag that is given wins over the file.` + codes("4 this kernel supports no fam
   viperprobe run --config viperprobe.yaml`,
 		Args: noArgs,
 	}
-	s.bind(c.Flags())
+	s.bindPlan(c.Flags())
+	s.bindServer(c.Flags())
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := s.load(p.families); err != nil {
 			return usage(err)

@@ -28,13 +28,21 @@ func defaults() runOptions {
 	}
 }
 
-func (s *settings) bind(set *pflag.FlagSet) {
-	s.runOptions, s.flags.FlagSet = defaults(), set
+// bindPlan binds the flags that say what is measured.
+func (s *settings) bindPlan(set *pflag.FlagSet) {
+	s.flags.FlagSet = set
 	f := &s.flags
 	f.text(&s.Interval, "interval", "duration", "length of a window: how often families are read")
 	f.StringSliceVar(&s.Families, "families", s.Families, "families, aliases, classes, tiers or all; may be repeated")
 	f.StringArrayVar(&s.Cgroups, "cgroup", nil, "measure only targets whose cgroup path matches this glob; /** at the end means the tree; may be repeated")
 	f.StringArrayVar(&s.ExcludeCgroups, "exclude-cgroup", nil, "leave out targets whose cgroup path matches this glob; may be repeated")
+	f.StringVar(&s.ProbeDir, "probe-dir", "", "also load your own probes: compiled objects with their rows")
+}
+
+// bindServer binds the flags that say where samples go.
+func (s *settings) bindServer(set *pflag.FlagSet) {
+	s.flags.FlagSet = set
+	f := &s.flags
 	f.StringVar(&s.Listen, "listen", s.Listen, "address of the HTTP server")
 	f.StringVar(&s.Store, "store", s.Store, "directory of the store")
 	f.text(&s.RetentionTime, "retention-time", "duration", "how long samples are kept")
@@ -46,7 +54,6 @@ func (s *settings) bind(set *pflag.FlagSet) {
 	f.text(&s.LogLevel, "log-level", "level", "debug, info, warn or error")
 	f.text(&s.LogFormat, "log-format", "format", "text or json")
 	f.BoolVar(&s.Pprof, "pprof", false, "serve /debug/pprof")
-	f.StringVar(&s.ProbeDir, "probe-dir", "", "also load your own probes: compiled objects with their rows")
 	f.BoolVar(&s.Demo, "demo", false, "start a small workload of our own to have something to see")
 	f.StringVar(&s.config, "config", "", "YAML file with the same keys as these flags")
 }

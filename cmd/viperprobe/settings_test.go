@@ -25,9 +25,10 @@ func testFamilies() []*metric.Family {
 
 func parse(t *testing.T, args ...string) (*settings, error) {
 	t.Helper()
-	var s settings
+	s := settings{runOptions: defaults()}
 	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	s.bind(set)
+	s.bindPlan(set)
+	s.bindServer(set)
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/internal/tui"
+)
+
+// topFamilies are shown unless others are asked for: one or two per resource,
+// as far as the catalogue has them.
+var topFamilies = []string{
+	"cpu_usage", "runq_latency", "memory_working_set_bytes", "tcp_sent_bytes", "tcp_received_bytes", "tcp_retransmits",
+	"block_latency", "requests", "request_latency", "context_switches", "page_faults", "threads",
+}
+
+// onceWindows is how many empty windows --once waits through: the first may
+// only set the baseline.
+const onceWindows = 3
+
+// top is what the command was asked for.
+type top struct {
+	settings
+	by, sort string
+	once     bool
+	output   choice
+	log      io.Writer
+}
+
+func newTop(p parts) *cobra.Command {
+	t := top{settings: settings{runOptions: defaults()}, output: oneOf("table", "json", "csv")}
+	t.Families = nil
+	c := &cobra.Command{
+		Use:   "top",
+		Short: "Show the targets of this machine in a live table",
+		Long: `Top measures this machine and shows its targets in a table that is drawn anew for
+each window: rates per second of counters, last values of gauges, and p50, p90 and
+p99 of histograms. Press ? for the keys. It measures by itself, stores nothing, and
+needs the same rights as run.
+
+With --once it prints the first window and ends. -o json is an array of
+{target: {id, node, namespace, pod, container, workload, cgroup}, values: {family:
+number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 this kernel supports no family"),
+		Example: `  viperprobe top
+  viperprobe top --families cpu,runq_latency --by pod --sort runq_latency
+  viperprobe top --once -o json --families tcp_sent_bytes`,
+		Args: noArgs,
+	}
+	t.bindPlan(c.Flags())
+	c.Flags().Lookup("families").Usage += " (default: a few of each resource)"
+	c.Flags().StringVar(&t.by, "by", "target", "sum by target, pod, workload, namespace or node")
+	c.Flags().StringVar(&t.sort, "sort", "", "family to sort by (default: the first)")
+	c.Flags().BoolVar(&t.once, "once", false, "print one window and end")
+	t.flags.output(&t.output)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		t.log = c.ErrOrStderr()
+		families, err := t.resolve(p.families)
+		if err != nil {
+			return usage(err)
+		}
+		plan, err := t.plan(p.families)
+		if err != nil {
+			return usage(err)
+		}
+		return t.watch(c.Context(), p, plan, families, c.OutOrStdout())
+	}
+	return c
+}
+
+// resolve checks the command line and gives the families to show.
+func (t *top) resolve(catalogue []*metric.Family) ([]*metric.Family, error) {
+	if !t.flags.Changed("families") {
+		for _, name := range topFamilies {
+			if _, err := policy.Resolve([]string{name}, catalogue); err == nil {
+				t.Families = append(t.Families, name)
+			}
+		}
+	}
+	faults := []error{t.load(catalogue)}
+	if err := checkBy(t.by, words(tui.Bys)); err != nil {
+		faults = append(faults, err)
+	}
+	shown, err := policy.Resolve(t.Families, catalogue)
+	if t.sort != "" && err == nil {
+		sorted, err := policy.Resolve([]string{t.sort}, shown)
+		if err != nil || len(sorted) != 1 {
+			faults = append(faults, fmt.Errorf("--sort: want one of the families shown, have %q", t.sort))
+		} else {
+			t.sort = sorted[0].Name
+		}
+	}
+	if t.flags.Changed("output") && !t.once {
+		faults = append(faults, errors.New("--output: is for --once; the live table has one form"))
+	}
+	return shown, errors.Join(faults...)
+}
+
+func words[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = string(w)
+	}
+	return out
+}
+
+func checkBy(by string, words []string) error {
+	c := choice{words: words}
+	if err := c.UnmarshalText([]byte(by)); err != nil {
+		return fmt.Errorf("--by: %w", err)
+	}
+	return nil
+}
+
+// watch runs an engine and shows what it publishes.
+func (t *top) watch(ctx context.Context, p parts, plan policy.Plan, families []*metric.Family, w io.Writer) error {
+	log := slog.New(slog.DiscardHandler) // it would be drawn into the table
+	if t.once {
+		log = slog.New(slog.NewTextHandler(t.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	batches := newLatest()
+	e, err := p.engine(engineConfig{Sink: batches, ProbeDir: t.ProbeDir, Log: log})
+	if err != nil {
+		return err
+	}
+	if err := e.Apply(plan); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ran := make(chan error, 1)
+	go func() {
+		ran <- e.Run(ctx)
+		stop() // without an engine there is nothing to show
+	}()
+	if t.once {
+		err = t.printOnce(ctx, batches.next, families, w)
+	} else {
+		err = t.showLive(ctx, p, e, batches, plan, families, w)
+	}
+	stop()
+	if failed := <-ran; failed != nil && !errors.Is(failed, context.Canceled) {
+		return failed
+	}
+	return err
+}
+
+func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, plan policy.Plan, families []*metric.Family, w io.Writer) error {
+	if f, ok := w.(*os.File); !ok || !tui.IsTerminal(f) {
+		return errors.New("standard output is not a terminal; `viperprobe top --once` prints one window, with -o json or csv for programs")
+	}
+	choose := func(chosen []*metric.Family) error {
+		plan.Generation++
+		plan.Rules = []policy.Rule{{Origin: "top", Select: plan.Rules[0].Select, Wants: wants(chosen, 1)}}
+		if len(t.ExcludeCgroups) > 0 {
+			plan.Rules = append(plan.Rules, t.exclusion(chosen))
+		}
+		return e.Apply(plan)
+	}
+	return tui.Run(ctx, tui.Options{
+		Batches: batches.next, Catalogue: p.families, Families: families, By: tui.By(t.by), Sort: t.sort,
+		Choose: choose, Missed: batches.dropped.Load,
+	})
+}
+
+// printOnce prints the first window that has values.
+func (t *top) printOnce(ctx context.Context, batches <-chan *metric.Batch, families []*metric.Family, w io.Writer) error {
+	var rows []tui.Row
+	for range onceWindows {
+		select {
+		case <-ctx.Done():
+			return nil
+		case b := <-batches:
+			rows = tui.Rows(b, families, tui.By(t.by))
+			if b.Partial {
+				fmt.Fprintf(t.log, "viperprobe: the window is not complete: %s\n", strings.Join(b.Faults, "; "))
+			}
+		}
+		if len(rows) > 0 {
+			break
+		}
+	}
+	switch t.output.value {
+	case "json":
+		return tui.WriteJSON(w, rows)
+	case "csv":
+		return tui.WriteCSV(w, rows, families)
+	}
+	return tui.WriteTable(w, rows, families)
+}
+
+// latest is a sink that keeps the newest batch for a reader that may be slow.
+// The engine never waits for it.
+type latest struct {
+	next    chan *metric.Batch // room for one
+	dropped atomic.Uint64      // batches that a newer one replaced
+}
+
+func newLatest() *latest { return &latest{next: make(chan *metric.Batch, 1)} }
+
+// Publish never blocks. One goroutine may call it at a time.
+func (l *latest) Publish(_ context.Context, b *metric.Batch) error {
+	select {
+	case <-l.next:
+		l.dropped.Add(1)
+	default:
+	}
+	l.next <- b
+	return nil
+}

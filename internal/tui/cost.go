@@ -1,0 +1,49 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// The families by which an agent tells its own cost, on the target of the node.
+const (
+	costCPU     = "agent_cpu"       // counter, seconds
+	costMemory  = "agent_rss_bytes" // gauge
+	costMaps    = "agent_map_bytes" // gauge
+	costSamples = "agent_samples"   // counter
+	costDrops   = "agent_drops"     // counter
+)
+
+// cost is the line about ourselves; what a batch does not tell is left out.
+func cost(b *metric.Batch) string {
+	totals := map[string]float64{}
+	for i := range b.Groups {
+		if b.Groups[i].Target.Kind != metric.Node {
+			continue
+		}
+		for _, s := range b.Groups[i].Samples {
+			totals[s.Family.Name] += float64(s.Value) / s.Family.Scale()
+		}
+	}
+	seconds := b.End.Sub(b.Start).Seconds()
+	if seconds <= 0 {
+		return ""
+	}
+	var parts []string
+	add := func(name, format string, show func(float64) string) {
+		if x, ok := totals[name]; ok {
+			parts = append(parts, fmt.Sprintf(format, show(x)))
+		}
+	}
+	add(costCPU, "%s%% CPU", func(x float64) string { return digits(x / seconds * 100) })
+	add(costMemory, "%sB RSS", shortBytes)
+	add(costMaps, "%sB maps", shortBytes)
+	if _, told := totals[costSamples]; !told {
+		totals[costSamples] = float64(b.Samples())
+	}
+	add(costSamples, "%s samples/s", func(x float64) string { return short(x / seconds) })
+	add(costDrops, "%s dropped", short)
+	return strings.Join(parts, "  ")
+}
