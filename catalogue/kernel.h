@@ -116,6 +116,7 @@ struct bio {
 };
 struct request {
 	unsigned int cmd_flags, __data_len;
+	u64 start_time_ns;
 	struct bio *bio;
 };
 

@@ -41,6 +41,19 @@ struct {
 	__type(value, struct vp_cgroup);
 } vp_cgroups SEC(".maps");
 
+/* cgroup v1 (hierarchy, id) -> slot: hybrid hosts, where block IO and memory are
+ * charged to cgroups of other hierarchies, whose ids collide with those of v2 */
+struct vp_cgroup1 {
+	u64 id;
+	u32 hierarchy, zero;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct vp_cgroup1);
+	__type(value, u32);
+} vp_cgroups1 SEC(".maps");
+
 /* slot -> vp_slot; written by user space through mmap */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -71,6 +84,34 @@ static __always_inline u32 vp_slot_of(u64 cgroup_id)
 static __always_inline u32 vp_task_slot(struct task_struct *t)
 {
 	return vp_slot_of(t->cgroups->dfl_cgrp->kn->id);
+}
+
+/* The slot that a controller charges (bios, memory). A cgroup v1 has that of its
+ * nearest listed ancestor, at most 7 levels up. What is charged to a root belongs
+ * to the node unless user space says otherwise: it is the kernel's own, or no
+ * controller told whose it is. */
+#define VP_LEVELS 8
+static __always_inline u32 vp_css_slot(struct cgroup_subsys_state *css)
+{
+	u32 slot = VP_REMAINDER, *found;
+	struct vp_cgroup1 key = {};
+
+	key.hierarchy = css->cgroup->root->hierarchy_id;
+	if (!key.hierarchy) {
+		slot = vp_slot_of(css->cgroup->kn->id);
+		return slot == VP_REMAINDER && !css->parent ? VP_NODE : slot;
+	}
+#pragma unroll /* 6.1 takes this loop for endless */
+	for (int i = 0; i < VP_LEVELS; i++) {
+		key.id = css->cgroup->kn->id;
+		found = bpf_map_lookup_elem(&vp_cgroups1, &key);
+		if (found)
+			return *found;
+		css = css->parent;
+		if (!css)
+			return VP_NODE;
+	}
+	return slot;
 }
 
 /* The gate: is any family of mask on for this slot? */

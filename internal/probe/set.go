@@ -123,7 +123,7 @@ func (s *Set) loadCore() error {
 }
 
 // sharedMaps are one for all objects.
-var sharedMaps = []string{"vp_cgroups", "vp_slots"}
+var sharedMaps = []string{"vp_cgroups", "vp_cgroups1", "vp_slots"}
 
 // Close detaches and unloads everything.
 func (s *Set) Close() error {

@@ -205,7 +205,7 @@ type action func(j *job, args []string) (answer, error)
 // actions is what workers can do.
 func actions() map[string]action {
 	all := map[string]action{}
-	for _, part := range []map[string]action{commonActions(), taskActions(), socketActions(), faultActions()} {
+	for _, part := range []map[string]action{commonActions(), taskActions(), socketActions(), faultActions(), diskActions()} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -219,10 +219,25 @@ func commonActions() map[string]action {
 	}
 }
 
+// A worker speaks from the first thread of its process: main is locked to it.
+func init() {
+	if os.Getenv(workerEnv) != "" {
+		runtime.LockOSThread()
+	}
+}
+
+// greetEnv makes a program that took over a worker's process say so.
+const greetEnv = "VIPERPROBE_TEST_GREET"
+
 func serveWorker() int {
-	runtime.LockOSThread()
+	if os.Getenv(childEnv) != "" {
+		return serveChild()
+	}
 	debug.SetGCPercent(-1)
 	all, j := actions(), &job{fds: map[string]int{}}
+	if os.Getenv(greetEnv) != "" {
+		_ = unix.Sendto(workerControl, []byte("{}"), 0, nil)
+	}
 	for {
 		text, rights, err := receive(workerControl)
 		if err != nil {

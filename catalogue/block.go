@@ -1,0 +1,37 @@
+package catalogue
+
+import "viperprobe.dev/viperprobe/internal/metric"
+
+func blockRows() []metric.Family {
+	operations := []metric.Label{{Name: "operation", Values: []string{"read", "write", "flush", "discard", "other"}}}
+	row := func(f metric.Family) metric.Family {
+		f.Class, f.Tier, f.Labels, f.Owner, f.Object = metric.Disk, metric.Event, operations, metric.OwnerBio, "block"
+		f.Rungs = [][]string{{"block_issue", "block_complete", "block_requeue"}}
+		if f.Kind == "" {
+			f.Kind = metric.Counter
+		}
+		return f
+	}
+	return []metric.Family{
+		row(metric.Family{
+			Name: "block_latency", Kind: metric.Histogram, Unit: metric.Seconds,
+			Help:   "How long block devices had requests of the target, from issue to the last completion; time in the scheduler's queue is not in it. The owner is the cgroup that the first bio is charged to: with the io controller off it is an ancestor's, flushes and what is charged to the root are the node's, write-back on cgroup v1 too.",
+			Source: "block_rq_issue to block_rq_complete, our own stamps",
+		}),
+		row(metric.Family{
+			Name: "block_bytes", Unit: metric.Bytes,
+			Help:   "Bytes of the target's requests that block devices completed without error; a request of merged bios belongs to the first.",
+			Source: "block_rq_complete nr_bytes",
+		}),
+		row(metric.Family{
+			Name: "block_requests", Unit: metric.One,
+			Help:   "Requests of the target that block devices completed, after merging; on stacked devices that queue (loop) each level counts.",
+			Source: "block_rq_complete, last part",
+		}),
+		row(metric.Family{
+			Name: "block_errors", Unit: metric.One,
+			Help:   "Requests of the target that block devices failed, each failed part counted.",
+			Source: "block_rq_complete error",
+		}),
+	}
+}
