@@ -118,7 +118,7 @@ func (w *worker) quiet() account {
 		}
 		last = now
 		same++
-		return same > 10
+		return same > 25
 	})
 	return last
 }

@@ -1,7 +1,12 @@
 package probe
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"runtime"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,9 +26,125 @@ func taskActions() map[string]action {
 			}
 			return answer{"voluntary": usage()["thread voluntary"] - before["thread voluntary"]}, nil
 		},
-		"touch": touch, // pages
-		"exit":  func(*job, []string) (answer, error) { os.Exit(0); return nil, nil },
+		"touch":   touch, // pages
+		"threads": func(_ *job, args []string) (answer, error) { return nil, threads(number(args, 0), args[1:]) },
+		"spawn":   func(_ *job, args []string) (answer, error) { return nil, spawn(number(args, 0), args[1]) },
+		"exec":    func(_ *job, args []string) (answer, error) { return nil, execAgain(args[0] == "leader") },
+		"write": func(_ *job, args []string) (answer, error) { // calls, bytes each, to /dev/null
+			return nil, readOrWrite(os.DevNull, unix.O_WRONLY, unix.Write, number(args, 0), number(args, 1))
+		},
+		"read": func(_ *job, args []string) (answer, error) { // calls, bytes each, from /dev/zero
+			return nil, readOrWrite("/dev/zero", unix.O_RDONLY, unix.Read, number(args, 0), number(args, 1))
+		},
+		"direct": func(_ *job, args []string) (answer, error) { // path, 4096-byte blocks written and read past the page cache
+			if err := direct(args[0], unix.O_WRONLY|unix.O_CREAT, unix.Pwrite, number(args, 1)); err != nil {
+				return nil, err
+			}
+			return nil, direct(args[0], unix.O_RDONLY, unix.Pread, number(args, 1))
+		},
 	}
+}
+
+// threads starts n threads that do an action and end.
+func threads(n int, command []string) error {
+	do, faults := actions()[command[0]], make(chan error)
+	for range n {
+		go func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+			_, err := do(&job{fds: map[string]int{}}, command[1:])
+			faults <- err
+		}()
+	}
+	var all []error
+	for range n {
+		all = append(all, <-faults)
+	}
+	return errors.Join(all...)
+}
+
+// childEnv makes this binary a process that does one action and ends.
+const childEnv = "VIPERPROBE_TEST_CHILD"
+
+// spawn runs n processes, one after another, that each do one action, its words
+// joined by commas.
+func spawn(n int, command string) error {
+	for range n {
+		pid, err := syscall.ForkExec("/proc/self/exe", []string{"child"}, &syscall.ProcAttr{
+			Env: append(os.Environ(), childEnv+"="+command), Files: []uintptr{0, 1, 2}})
+		if err != nil {
+			return err
+		}
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
+			return fmt.Errorf("child: %v, exit status %d", err, status.ExitStatus())
+		}
+	}
+	return nil
+}
+
+func serveChild() int {
+	command := strings.Split(os.Getenv(childEnv), ",")
+	if _, err := actions()[command[0]](&job{fds: map[string]int{}}, command[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// execAgain starts this binary anew in this process, from its first thread or from
+// another; the answer is given by the new program.
+func execAgain(leader bool) error {
+	const program = "/proc/self/exe"
+	env := append(os.Environ(), greetEnv+"=1")
+	if leader {
+		return unix.Exec(program, []string{"worker"}, env)
+	}
+	fault := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			fault <- errors.New("on the first thread")
+			return
+		}
+		fault <- unix.Exec(program, []string{"worker"}, env)
+	}()
+	return <-fault
+}
+
+func readOrWrite(path string, flags int, call func(int, []byte) (int, error), calls, bytes int) error {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, bytes)
+	for range calls {
+		if n, err := call(fd, buf); err != nil || n != bytes {
+			return fmt.Errorf("%s: %d of %d bytes: %w", path, n, bytes, err)
+		}
+	}
+	return nil
+}
+
+// direct moves blocks of 4096 bytes past the page cache.
+func direct(path string, flags int, call func(int, []byte, int64) (int, error), blocks int) error {
+	fd, err := unix.Open(path, flags|unix.O_DIRECT|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	const size = 4096
+	buf, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return err
+	}
+	defer unix.Munmap(buf)
+	for i := range blocks {
+		if n, err := call(fd, buf, int64(i)*size); err != nil || n != size {
+			return fmt.Errorf("%s: %d bytes at block %d: %w", path, n, i, err)
+		}
+	}
+	return nil
 }
 
 // spin burns CPU time of this thread.

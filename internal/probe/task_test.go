@@ -1,6 +1,13 @@
 package probe
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // taskNames are the families of object task.
 var taskNames = []string{"cpu_time", "runq_delay", "timeslices", "context_switches", "migrations", "page_faults",
@@ -45,5 +52,259 @@ func TestTaskCountsAsTheWorkerDoes(t *testing.T) {
 	now.same(t, "threads", after.Threads)
 	now.same(t, "processes", 1)
 	now.same(t, "open_files", after.Files)
+	lossless(t, s)
+}
+
+// sameCPU compares with the cgroup's own cpu.stat, which counts the same
+// nanoseconds as sum_exec_runtime but shows whole microseconds: 1 us at each end.
+func sameCPU(t *testing.T, got mark, from, to uint64) {
+	t.Helper()
+	if us := int64(got["cpu_time"] / 1000); us < int64(to-from)-1 || us > int64(to-from)+1 {
+		t.Errorf("cpu_time = %d us, cpu.stat has %d", us, to-from)
+	}
+}
+
+func (g *group) cpu(t testing.TB) uint64 { t.Helper(); return g.file(t, "cpu.stat", "usage_usec") }
+
+// settledCPU ticks until the CPU time that the target gained is the cgroup's: the
+// kernel frees tasks some time after their end.
+func settledCPU(t *testing.T, tg *target, g *group, from mark, cpu uint64) mark {
+	t.Helper()
+	var d mark
+	if !poll(10*time.Second, func() bool {
+		d = tg.mark().since(from)
+		return d["cpu_time"]/1000+1 >= g.cpu(t)-cpu
+	}) {
+		t.Errorf("cpu_time = %d ns, cpu.stat has %d us; failed %d", d["cpu_time"], g.cpu(t)-cpu, kernelCount(t, tg.set, "task", "vp_failed"))
+	}
+	return d
+}
+
+// drained ticks until the target has no task and its CPU time is the cgroup's: the
+// kernel frees tasks some time after they were waited for.
+func drained(t *testing.T, tg *target, g *group, from mark, cpu uint64) mark {
+	t.Helper()
+	d := settledCPU(t, tg, g, from, cpu)
+	if n := tg.read()["threads"]; n != 0 {
+		t.Errorf("%d threads are left", n)
+	}
+	return d
+}
+
+func TestTaskIO(t *testing.T) {
+	s := want(t, taskNames...)
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, taskNames, g)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	before, old := w.quiet(), tg.mark()
+	w.do("write 300 1000")
+	w.do("read 200 4097")
+	after := w.quiet()
+	d := tg.mark().since(old)
+	sameAccount(t, d, after.since(before))
+	d.same(t, "syscall_io_bytes/write", 300*1000)
+	d.same(t, "syscall_io_calls/write", 300)
+	d.same(t, "syscall_io_bytes/read", 200*4097)
+	d.same(t, "syscall_io_calls/read", 200)
+
+	path, exact := filepath.Join(t.TempDir(), "file"), false
+	if os.Getenv("VIPERPROBE_VM") != "" {
+		path, exact = "/dev/vda", true // a blank disk: no file system adds reads of its own
+	} else if err := direct(path, unix.O_WRONLY|unix.O_CREAT, unix.Pwrite, 64); err != nil {
+		t.Fatal(err)
+	}
+	before, old = w.quiet(), tg.mark()
+	w.do("direct %s 64", path)
+	after = w.quiet()
+	d = tg.mark().since(old)
+	sameAccount(t, d, after.since(before))
+	if exact {
+		d.same(t, "disk_bytes/write", 64*4096)
+		d.same(t, "disk_bytes/read", 64*4096)
+	} else if d["disk_bytes/write"] < 64*4096 || d["disk_bytes/read"] < 64*4096 {
+		t.Errorf("disk_bytes of 64 blocks written and read past the cache: %v", d)
+	}
+	lossless(t, s)
+}
+
+// A task's last work comes after sched_process_exit (trap 9): the account of the
+// zombie has it, and so must we, once, whatever frees the task.
+func TestTaskExit(t *testing.T) {
+	s := want(t, taskNames...)
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, taskNames, g)
+	old, cpu := tg.mark(), g.cpu(t)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	w.do("touch 300")
+	w.do("threads 5 write 10 100")
+	w.do("spin 5")
+	before := w.quiet()
+	visited := tg.mark().since(old)
+	sameCPU(t, visited, cpu, g.cpu(t))
+	w.quit()
+	d := drained(t, tg, g, old, cpu)
+	sameCPU(t, d, cpu, g.cpu(t))
+	d.same(t, "syscall_io_bytes/write", before.Write)
+	if d["page_faults/minor"] < before.Minor || d["context_switches/voluntary"] < before.Voluntary+5 {
+		t.Errorf("less after the exit than before it: %v, %+v", d, before)
+	}
+	lossless(t, s)
+}
+
+func TestTaskThreadsThatEnd(t *testing.T) {
+	s := want(t, taskNames...)
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, taskNames, g)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	before, old, cpu := w.quiet(), tg.mark(), g.cpu(t)
+	switches := w.do("usage")
+	w.do("threads 20 write 50 10")
+	w.do("threads 20 touch 25")
+	after := w.quiet()
+	d := settledCPU(t, tg, g, old, cpu)
+	sameCPU(t, d, cpu, g.cpu(t))
+	d.same(t, "syscall_io_bytes/write", 20*50*10)
+	d.same(t, "syscall_io_calls/write", 20*50)
+	d.same(t, "page_faults/minor", after.Minor-before.Minor)
+	ended := w.do("usage") // asked after the mark: the wait for this question is in both
+	// getrusage leaves out the last switch of each thread that ended.
+	all := ended["voluntary"] + ended["involuntary"] - switches["voluntary"] - switches["involuntary"]
+	if got := int64(d["context_switches/voluntary"] + d["context_switches/involuntary"]); got < all+40 || got > all+42 {
+		t.Errorf("%d context switches, getrusage has %d without the last of 40 threads", got, all)
+	}
+	lossless(t, s)
+}
+
+// A thread that is not the first takes over the process's identity at exec: what is
+// keyed by pid or start time goes wrong then (trap 9).
+func TestTaskExec(t *testing.T) {
+	for _, by := range []string{"leader", "other"} {
+		t.Run(by, func(t *testing.T) {
+			s := want(t, taskNames...)
+			g := newGroup(t, nil)
+			tg := newTarget(t, s, taskNames, g)
+			old, cpu := tg.mark(), g.cpu(t)
+			w := startWorker(t, workerOptions{Cgroup: g})
+			w.do("write 100 100")
+			w.do("touch 300")
+			w.quiet()
+			tg.mark()
+			w.do("exec %s", by)
+			w.do("write 50 100")
+			after := w.quiet()
+			d := settledCPU(t, tg, g, old, cpu)
+			sameCPU(t, d, cpu, g.cpu(t))
+			d.same(t, "page_faults/minor", after.Minor)
+			d.same(t, "syscall_io_bytes/write", 150*100)
+			d.same(t, "syscall_io_bytes/read", after.Read)
+			d.same(t, "syscall_io_calls/read", after.Reads)
+			lossless(t, s)
+		})
+	}
+}
+
+// Processes that are born and die between passes, and beside them.
+func TestTaskManyShortProcesses(t *testing.T) {
+	s := want(t, taskNames...)
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, taskNames, g)
+	old, cpu := tg.mark(), g.cpu(t)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	const processes, calls, bytes = 60, 7, 100
+	w.tell("spawn %d write,%d,%d", processes, calls, bytes)
+	eventually(t, "the processes to have run, under ticks", func() bool {
+		return tg.mark().since(old)["syscall_io_calls/write"] >= processes*calls/2
+	})
+	w.answer()
+	w.quit()
+	d := drained(t, tg, g, old, cpu)
+	sameCPU(t, d, cpu, g.cpu(t))
+	d.same(t, "syscall_io_calls/write", processes*calls)
+	d.same(t, "syscall_io_bytes/write", processes*calls*bytes)
+	lossless(t, s)
+}
+
+func TestTaskMovesToAnotherCgroup(t *testing.T) {
+	s := want(t, taskNames...)
+	a, b := newGroup(t, nil), newGroup(t, nil)
+	ta, tb := newTarget(t, s, taskNames, a), newTarget(t, s, taskNames, b)
+	w := startWorker(t, workerOptions{Cgroup: a})
+	first, oldA, oldB := w.quiet(), ta.mark(), tb.mark()
+	w.do("write 10 100")
+	w.do("touch 100")
+	w.do("spin 5")
+	moved := w.quiet()
+	ta.mark() // the kernel tells of the first thread alone: the others move at the next pass
+	b.add(t, w.pid)
+	w.do("write 20 100")
+	w.do("touch 200")
+	last := w.quiet()
+	now := ta.mark()
+	sameAccount(t, now.since(oldA), moved.since(first))
+	sameAccount(t, tb.mark().since(oldB), last.since(moved))
+	now.same(t, "threads", 0)
+	lossless(t, s)
+}
+
+// A task that no pass has seen is where its parent was, until it is moved.
+func TestTaskJoinsAfterItsStart(t *testing.T) {
+	s := want(t, taskNames...)
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, taskNames, g)
+	old := tg.mark()
+	w := startWorker(t, workerOptions{})
+	w.do("write 10 100")
+	before := w.quiet()
+	tg.mark()
+	g.add(t, w.pid)
+	w.do("write 20 100")
+	sameAccount(t, tg.mark().since(old), w.quiet().since(before))
+	lossless(t, s)
+}
+
+// A task older than the agent counts from the attachment on, and what it does while
+// nothing is attached counts for nobody.
+func TestTaskOlderThanTheAgent(t *testing.T) {
+	g := newGroup(t, nil)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	w.do("write 10 100")
+	before := w.quiet()
+	s := want(t, taskNames...)
+	tg := newTarget(t, s, taskNames, g)
+	if err := s.Want(nil); err != nil {
+		t.Fatal(err)
+	}
+	w.do("write 20 100")
+	w.do("spin 5")
+	before = w.quiet()
+	if err := s.Want(tg.families); err != nil {
+		t.Fatal(err)
+	}
+	w.do("write 30 100")
+	after := w.quiet()
+	sameAccount(t, tg.mark(), after.since(before))
+	lossless(t, s)
+}
+
+// Without a pass just before the move, what the threads other than the first did
+// since the last one goes to the new target: a shift of one interval, never a loss.
+func TestTaskMoveBetweenPassesLosesNothing(t *testing.T) {
+	s := want(t, taskNames...)
+	a, b := newGroup(t, nil), newGroup(t, nil)
+	ta, tb := newTarget(t, s, taskNames, a), newTarget(t, s, taskNames, b)
+	w := startWorker(t, workerOptions{Cgroup: a})
+	first, oldA, oldB := w.quiet(), ta.mark(), tb.mark()
+	w.do("threads 3 write 10 100")
+	w.do("spin 5")
+	w.quiet()
+	b.add(t, w.pid)
+	w.do("write 20 100")
+	last := w.quiet()
+	sum := ta.mark().since(oldA)
+	for name, n := range tb.read().since(oldB) {
+		sum[name] += n
+	}
+	sum.same(t, "syscall_io_bytes/write", 30*100+20*100)
+	sum.same(t, "page_faults/minor", last.since(first).Minor)
 	lossless(t, s)
 }
