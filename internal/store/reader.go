@@ -41,7 +41,7 @@ func newReader(data storage.Queryable, o QueryOptions, log *slog.Logger) Reader 
 	return Reader{data: data, parser: p, maxRows: o.MaxRows, engine: promql.NewEngine(promql.EngineOpts{
 		Logger: quiet(log), Timeout: o.Timeout, MaxSamples: o.MaxSamples, Parser: p,
 		EnableAtModifier: true, EnableNegativeOffset: true,
-		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		NoStepSubqueryIntervalFn: func(int64) int64 { return subqueryStep.Milliseconds() },
 	})}
 }
 
@@ -49,25 +49,62 @@ func newReader(data storage.Queryable, o QueryOptions, log *slog.Logger) Reader 
 // caller. Besides PromQL of the day, `anchored` and `smoothed` range selectors work:
 // increase(x[5m] anchored) is exact where increase(x[5m]) extrapolates.
 func (r *Reader) Instant(ctx context.Context, query string, at time.Time) (*promql.Result, error) {
+	if err := r.checkSubqueries(query, 0); err != nil {
+		return nil, err
+	}
 	q, err := r.engine.NewInstantQuery(ctx, r.data, nil, query, at)
 	if err != nil {
 		return nil, err
 	}
-	return detach(ctx, q), nil
+	return q.Exec(ctx), nil // not closed: that would hand the result's memory to the next query
 }
 
 // Steps evaluates PromQL at from, from+step, ... to.
 func (r *Reader) Steps(ctx context.Context, query string, from, to time.Time, step time.Duration) (*promql.Result, error) {
+	if err := r.checkSubqueries(query, to.Sub(from)); err != nil {
+		return nil, err
+	}
 	q, err := r.engine.NewRangeQuery(ctx, r.data, nil, query, from, to, step)
 	if err != nil {
 		return nil, err
 	}
-	return detach(ctx, q), nil
+	return q.Exec(ctx), nil // as above
 }
 
-// detach leaves the query open on purpose: closing it would hand the memory of
-// its result to the next one.
-func detach(ctx context.Context, q promql.Query) *promql.Result { return q.Exec(ctx) }
+const (
+	subqueryStep     = time.Minute // of subqueries that give none
+	maxSubquerySteps = 100_000
+)
+
+// checkSubqueries bounds the steps of subqueries in a query over span. The engine
+// makes room for all of them before its limit of samples applies: some 60 letters
+// would cost all memory there is.
+func (r *Reader) checkSubqueries(query string, span time.Duration) error {
+	expr, err := r.parser.ParseExpr(query)
+	if err != nil {
+		return err
+	}
+	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
+		sub, ok := n.(*parser.SubqueryExpr)
+		if !ok {
+			return nil
+		}
+		whole, step := float64(span)+float64(sub.Range), sub.Step
+		for _, outer := range path {
+			if o, ok := outer.(*parser.SubqueryExpr); ok {
+				whole += float64(o.Range)
+			}
+		}
+		if step == 0 {
+			step = subqueryStep
+		}
+		if steps := whole / float64(step); steps > maxSubquerySteps {
+			err = fmt.Errorf("subquery [%s:%s] has %.0f steps, %d are allowed; use a longer step", sub.Range, step, steps, maxSubquerySteps)
+		}
+		return nil
+	})
+	return err
+}
 
 // Selectors parses PromQL series selectors, as the series API takes them.
 func (r *Reader) Selectors(matches []string) ([][]*labels.Matcher, error) {
