@@ -1,7 +1,7 @@
 # `make` alone prints what there is. Only Go is needed for `make build`; `make tools` installs the rest.
 SHELL   := /bin/bash
 PREFIX  ?= $(CURDIR)/bin
-VMPKGS  ?= $(wildcard ./internal/probe ./internal/agent ./internal/cgroup)
+VMPKGS  ?= $(sort $(dir $(wildcard $(foreach p,probe agent cgroup,./internal/$(p)/*_test.go))))
 OBJDIR  ?= catalogue/obj
 OBJECTS := $(patsubst catalogue/%.bpf.c,$(OBJDIR)/%.o,$(wildcard catalogue/*.bpf.c))
 # Other majors of clang give other bytes, and the committed objects are compared byte by byte.
@@ -49,7 +49,7 @@ gen-check: ## Compile the objects again and compare them with the committed ones
 	@[ ! -d catalogue ] || diff -r -x '.*' .cache/obj catalogue/obj || { echo "catalogue/obj is not what catalogue/*.bpf.c compiles to: run make gen and commit"; exit 1; }
 
 unit: ## Run all Go tests on this kernel, with the race detector, in random order
-	CGO_ENABLED=1 go test -race -shuffle=on ./...
+	test/unit.sh
 
 vm: ## Run the kernel tests on Debian's 6.1 and 6.12 (VMPKGS="./internal/x", VMFLAGS="-k 6.1")
 	test/vm.sh $(VMFLAGS) $(VMPKGS)

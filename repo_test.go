@@ -46,21 +46,24 @@ var floors = map[string]int{
 // homes: the packages that may import an outside technology, by module path prefix. A third-party import without a
 // home fails, so this is the list of everything that the product is built on.
 var homes = map[string][]string{
-	"github.com/cilium/ebpf":           {"internal/probe"},
-	"go.yaml.in/yaml/v3":               {"internal/document"},
-	"github.com/prometheus/prometheus": {"internal/store", "internal/web"},
-	"github.com/prometheus/common":     {"internal/store", "internal/web"},
-	"github.com/oklog/ulid":            {"internal/store"}, // names the blocks of prometheus/tsdb
-	"github.com/jackc/pgx":             {"internal/store"},
-	"github.com/spf13/cobra":           {"cmd/*"},
-	"github.com/spf13/pflag":           {"cmd/*"},
-	"charm.land":                       {"internal/tui", "cmd/viperprobe"},
-	"github.com/charmbracelet":         {"internal/tui", "cmd/viperprobe"},
-	"google.golang.org/protobuf":       {"internal/codec", "internal/wire"},
-	"google.golang.org/grpc":           {"internal/wire"},
-	"github.com/twmb/franz-go":         {"internal/kafka"},
-	"k8s.io":                           {"internal/kube"},
-	"golang.org/x/sys":                 {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*"},
+	"github.com/cilium/ebpf":                             {"internal/probe"},
+	"go.yaml.in/yaml/v3":                                 {"internal/document"},
+	"github.com/prometheus/prometheus":                   {"internal/store", "internal/web"},
+	"github.com/prometheus/common":                       {"internal/store", "internal/web"},
+	"github.com/prometheus/client_model":                 {"internal/web"},   // the exposition format's messages
+	"google.golang.org/protobuf/types/known/timestamppb": {"internal/web"},   // a field of theirs
+	"golang.org/x/crypto/bcrypt":                         {"internal/web"},   // basic auth
+	"github.com/oklog/ulid":                              {"internal/store"}, // names the blocks of prometheus/tsdb
+	"github.com/jackc/pgx":                               {"internal/store"},
+	"github.com/spf13/cobra":                             {"cmd/*"},
+	"github.com/spf13/pflag":                             {"cmd/*"},
+	"charm.land":                                         {"internal/tui", "cmd/viperprobe"},
+	"github.com/charmbracelet":                           {"internal/tui", "cmd/viperprobe"},
+	"google.golang.org/protobuf":                         {"internal/codec", "internal/wire"},
+	"google.golang.org/grpc":                             {"internal/wire"},
+	"github.com/twmb/franz-go":                           {"internal/kafka"},
+	"k8s.io":                                             {"internal/kube"},
+	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*"},
 }
 
 // The agent is root on every node: its closure must stay small enough to be reviewed, and free of cluster rights.

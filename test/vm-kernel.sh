@@ -3,7 +3,7 @@
 #   the modules below, numbered in the order that insmod needs), release (uname -r), modules (the list it was made for).
 # shellcheck shell=bash
 : "${here:?set by vm.sh: the folder of these scripts}" "${cache:?set by vm.sh}"
-modules="virtio_pci virtio_blk crc32c_generic ext4 veth dummy sch_netem tcp_diag udp_diag $MODS"
+modules="virtio_pci virtio_blk crc32c_generic ext4 loop veth dummy sch_netem tcp_diag udp_diag $MODS"
 
 # fetch_kernel VERSION: 6.1 is bookworm's own kernel; others have a package that names the newest of their series.
 fetch_kernel() {

@@ -97,11 +97,7 @@ verdict() {
     *) why="FAILED: tests ended with status $status" ;;
   esac
   printf 'vm: %-28s %s passed, %s failed, %s skipped; up after %s s, done after %s s: %s\n' "$release" "$passed" "$failed" "$skipped" "$up" "$total" "$why"
-  # The reason is the last thing that the test said; a subtest's verdict comes only after its parent's.
-  awk -v r="$release" '
-    /^=== (RUN|NAME|CONT) /{ test = $3; next }
-    /^ +[a-z0-9_]+\.go:[0-9]+: /{ said[test] = $0; sub(/^ +/, "", said[test]) }
-    /^ *--- SKIP: /{ print "vm:   skipped on " r ": " $3 ": " said[$3] }' "$log"
+  awk -v r="$release" -f "$here/skips.awk" "$log"
   return "$status"
 }
 

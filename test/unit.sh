@@ -1,0 +1,19 @@
+#!/bin/bash
+# unit.sh [GO-TEST-ARGUMENT...] - all Go tests on this kernel (default ./...), with the race detector, in random order.
+# Prints a line for each package that passes, everything for one that fails, and every skip with its reason.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || set -- ./...
+log=$(mktemp "${TMPDIR:-/tmp}/viperprobe-unit.XXXXXX"); trap 'rm -f "$log"' EXIT
+status=0
+CGO_ENABLED=1 go test -race -shuffle=on -v "$@" 2>&1 | tee "$log" | awk '
+  function flush(  i) { for (i = 0; i < n; i++) print held[i]; n = 0 }
+  /^(ok|\?) /{ n = 0; print; fflush(); next }
+  /^FAIL\t/{ flush(); print; fflush(); next }
+  /^=== (RUN|PAUSE|CONT|NAME) |^ *--- PASS: /{ next }
+  { held[n++] = $0 }
+  END { flush() }' || status=1
+count() { grep -cE "^ *--- $1: " "$log" || :; }
+echo "unit: $(uname -r): $(count PASS) passed, $(count FAIL) failed, $(count SKIP) skipped"
+awk -v r="$(uname -r)" -f test/skips.awk "$log"
+exit $status
