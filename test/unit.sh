@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- ./...
 log=$(mktemp "${TMPDIR:-/tmp}/viperprobe-unit.XXXXXX"); trap 'rm -f "$log"' EXIT
 status=0
-CGO_ENABLED=1 go test -race -shuffle=on -v "$@" 2>&1 | tee "$log" | awk '
+CGO_ENABLED=1 go test -race -shuffle=on -v "$@" | tee "$log" | awk '
   function flush(  i) { for (i = 0; i < n; i++) print held[i]; n = 0 }
   /^(ok|\?) /{ n = 0; print; fflush(); next }
   /^FAIL\t/{ flush(); print; fflush(); next }
