@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
@@ -15,13 +17,17 @@ import (
 const maxDocument = 4 << 20
 
 // readDocument decodes a JSON file. A file that is not there, not whole or not
-// JSON (being written, say) is not ok.
+// JSON (being written, say) is not ok; nor is anything that is no plain file:
+// some of the places belong to users.
 func readDocument(path string, into any) bool {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
 	return json.NewDecoder(io.LimitReader(f, maxDocument)).Decode(into) == nil
 }
 

@@ -125,8 +125,8 @@ func (h *Host) v2File(name string) string {
 
 // has reports whether a cgroup has a file, with a line for key.
 func (h *Host) has(s *source, key, at string) (bool, error) {
-	dir, ok := h.dir(at, s.controller)
-	if !ok {
+	dir := h.dir(at, s.controller)
+	if dir == "" {
 		return false, nil
 	}
 	b, err := os.ReadFile(filepath.Join(dir, s.file))

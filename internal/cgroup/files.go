@@ -15,8 +15,9 @@ import (
 // ErrGone means that the cgroup has been removed.
 var ErrGone = errors.New("cgroup is gone")
 
-// Files is the file tier of one target: its cgroup's files, kept open (at most
-// 13 descriptors; limits are opened when read). It belongs to one goroutine.
+// Files is the file tier of one target: its cgroup's files, kept open (14
+// descriptors for all families on v2, 18 on hybrid hosts). It belongs to one
+// goroutine.
 type Files struct {
 	host  *Host
 	at    string // v2 path, "" for the node
@@ -41,9 +42,10 @@ func (l *level) still() bool  { return l.seen && l.now == l.before }
 type opened struct {
 	source
 	dir    string
-	fd     int              // -1: not open
+	fds    [2]int           // of file and with; the first is -1 when the source is not open
 	wanted []*metric.Family // by field; nil where not wanted
 	left   int              // number of wanted fields
+	fresh  bool             // opened and not read yet
 	last   []metric.Reading // of files that are not always read
 }
 
@@ -89,7 +91,7 @@ func (f *Files) open(sources []source, families []*metric.Family) (*Files, error
 		}
 	}
 	for _, s := range sources {
-		o := opened{source: s, fd: -1, wanted: make([]*metric.Family, len(s.fields))}
+		o := opened{source: s, fds: closed, wanted: make([]*metric.Family, len(s.fields))}
 		for i, field := range s.fields {
 			if o.wanted[i] = byName[field.family]; o.wanted[i] != nil {
 				o.left++
@@ -99,46 +101,65 @@ func (f *Files) open(sources []source, families []*metric.Family) (*Files, error
 			f.files = append(f.files, o)
 		}
 	}
+	dirs := map[string]string{}
 	for i := range f.files {
-		if err := f.find(&f.files[i]); errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		if err := f.find(&f.files[i], dirs); errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
 			return nil, errors.Join(fmt.Errorf("%w: raise the limit on open files (LimitNOFILE= of the unit, ulimit -n)", err), f.Close())
 		}
 	}
 	return f, nil
 }
 
-// find looks for a source's directory and, unless it is read rarely, opens it.
-// What is missing stays so without an error.
-func (f *Files) find(o *opened) error {
-	o.dir = f.host.Root
-	if f.at != "" {
-		dir, ok := f.host.dir(f.at, o.controller)
-		if !ok {
-			o.dir = ""
-			return nil
+var closed = [2]int{-1, -1}
+
+// find opens a source. What is missing stays so without an error. dirs remembers
+// the directories of controllers, "" where there is none.
+func (f *Files) find(o *opened, dirs map[string]string) error {
+	dir, ok := dirs[o.controller]
+	if !ok {
+		dir = f.host.Root
+		if f.at != "" {
+			dir = f.host.dir(f.at, o.controller)
 		}
-		o.dir = dir
+		dirs[o.controller] = dir
 	}
-	if o.rhythm == rarely {
-		return nil
+	o.dir = dir
+	for i, name := range []string{o.file, o.with} {
+		if dir == "" || name == "" {
+			continue
+		}
+		fd, err := unix.Open(dir+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return errors.Join(missing(&os.PathError{Op: "open", Path: dir + "/" + name, Err: err}), o.close())
+		}
+		o.fds[i], o.fresh = fd, true
 	}
-	fd, err := openFile(o.path())
-	if err != nil {
-		return missing(err)
-	}
-	o.fd = fd
 	return nil
 }
 
-// dir is where controller's files of a v2 cgroup are. There are none when v1
-// has no group that is the cgroup's alone.
-func (h *Host) dir(at, controller string) (string, bool) {
+func (o *opened) close() error {
+	var faults []error
+	for _, fd := range o.fds {
+		if fd >= 0 {
+			faults = append(faults, unix.Close(fd))
+		}
+	}
+	o.fds = closed
+	return errors.Join(faults...)
+}
+
+// dir is where controller's files of a v2 cgroup are, "" when v1 has no group
+// that is the cgroup's alone.
+func (h *Host) dir(at, controller string) string {
 	mount, ok := h.V1[controller]
 	if !ok {
-		return h.V2 + at, true
+		return h.V2 + at
 	}
 	group, own, err := h.v1Group(at, controller)
-	return mount + group, own && err == nil
+	if err != nil || !own {
+		return ""
+	}
+	return mount + group
 }
 
 // missing turns what a file says that does not exist here into nil: PSI files
@@ -150,22 +171,11 @@ func missing(err error) error {
 	return err
 }
 
-func openFile(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	return fd, nil
-}
-
 // Close closes the descriptors. Closing twice is harmless.
 func (f *Files) Close() error {
 	var faults []error
 	for i := range f.files {
-		if o := &f.files[i]; o.fd >= 0 {
-			faults = append(faults, unix.Close(o.fd))
-			o.fd = -1
-		}
+		faults = append(faults, f.files[i].close())
 	}
 	f.files = nil
 	return errors.Join(faults...)

@@ -219,6 +219,18 @@ func TestReadFindsFilesThatComeLater(t *testing.T) {
 	t.Error("the file was never found")
 }
 
+// It is read at once, although the target rests.
+func TestReadReadsNewFilesOfIdleTargets(t *testing.T) {
+	root := unpack(t, "v2")
+	f := open(t, find(t, root), "/system.slice/idle.service", families("pids", "cpu_usage"))
+	f.phase = rareEvery - 1
+	read(t, f)
+	extend(t, root, "-- sys/fs/cgroup/system.slice/idle.service/pids.current --\n3\n")
+	if got := read(t, f); got["pids"] != 3 {
+		t.Errorf("got %v", got)
+	}
+}
+
 func write(t *testing.T, h *Host, at, content string) {
 	t.Helper()
 	if err := os.WriteFile(h.V2+at, []byte(content), 0o644); err != nil {
@@ -388,7 +400,7 @@ func TestReadDoesNotAllocate(t *testing.T) {
 			continue
 		}
 		b := make([]byte, firstBuffer)
-		n, err := readWhole(&b, o.fd, 0)
+		n, err := readWhole(&b, o.fds[0], 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func extend(t *testing.T, root, text string) {
 	flush()
 }
 
-func find(t *testing.T, root string) *Host {
+func find(t testing.TB, root string) *Host {
 	t.Helper()
 	h, err := Find(root)
 	if err != nil {

@@ -23,24 +23,34 @@ const eager = 3
 
 // Read appends what the files say now: totals for counters, in ns and bytes. A
 // family whose file is missing has no reading; a labelled counter that turns up
-// later began at 0. With ErrGone, and with any other error, what could still be
+// later began at 0. Files that only a running task changes are read again when
+// one has run, and every tenth time; limits every tenth time. With ErrGone, and with any other error, what could still be
 // read is returned too.
 func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
 	buf := f.host.buffer()
 	defer f.host.buffers.Put(buf)
 	rare := f.tick == 0 || f.tick%rareEvery == f.phase
 	var faults []error
-	lost := 0
+	if rare || f.tick < eager {
+		if err := f.look(); errors.Is(err, ErrGone) {
+			return dst, err
+		} else if err != nil {
+			faults = append(faults, err)
+		}
+	}
+	lost := false
 	for i := range f.files {
 		o := &f.files[i]
-		if o.rhythm != always && !rare && (o.rhythm == rarely || f.usage.still() && f.current.still()) {
+		due := rare || lost || o.fresh || o.rhythm == always || o.rhythm == whenActive && !f.rests()
+		if !due {
 			dst = append(dst, o.last...)
 			continue
 		}
+		o.fresh = false
 		first := len(dst)
 		var err error
-		if dst, err = f.readOne(o, buf, rare || f.tick < eager, dst); gone(err) {
-			lost++
+		if dst, err = f.readOne(o, buf, dst); gone(err) {
+			lost = true
 		} else if err != nil {
 			faults = append(faults, err)
 		}
@@ -50,67 +60,60 @@ func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
 	}
 	f.tick++
 	f.usage.before, f.current.before = f.usage.now, f.current.now
-	if lost > 0 || rare && f.removed() {
+	if lost {
 		faults = append(faults, ErrGone)
 	}
 	return dst, errors.Join(faults...)
 }
 
-// removed asks for the directory: a target may have no open file to tell.
-func (f *Files) removed() bool {
-	if f.at == "" {
-		return false
-	}
-	var st unix.Stat_t
-	return gone(unix.Stat(f.host.V2+f.at, &st))
+// rests reports whether nothing has run since the last read, as far as is known
+// when cpu.stat and the current memory have been read.
+func (f *Files) rests() bool {
+	return f.usage.still() && (!f.current.seen || f.current.still())
 }
 
-func (f *Files) readOne(o *opened, buf *[]byte, look bool, dst []metric.Reading) ([]metric.Reading, error) {
-	if o.fd < 0 && o.rhythm != rarely || o.dir == "" {
-		if !look {
+// look opens what was missing. Where nothing is open, only the directory can
+// tell that the cgroup has gone.
+func (f *Files) look() error {
+	var dirs map[string]string
+	open := 0
+	var faults []error
+	for i := range f.files {
+		o := &f.files[i]
+		if o.fds[0] < 0 {
+			if dirs == nil {
+				dirs = map[string]string{}
+			}
+			faults = append(faults, f.find(o, dirs))
+		}
+		if o.fds[0] >= 0 {
+			open++
+		}
+	}
+	var st unix.Stat_t
+	if open == 0 && f.at != "" && gone(unix.Stat(f.host.V2+f.at, &st)) {
+		return ErrGone
+	}
+	return errors.Join(faults...)
+}
+
+func (f *Files) readOne(o *opened, buf *[]byte, dst []metric.Reading) ([]metric.Reading, error) {
+	n := 0
+	for _, fd := range o.fds {
+		if fd < 0 {
+			continue
+		}
+		var err error
+		if n, err = readWhole(buf, fd, n); err == unix.EOPNOTSUPP {
 			return dst, nil
+		} else if err != nil {
+			return dst, &os.PathError{Op: "read", Path: o.path(), Err: err}
 		}
-		if err := f.find(o); err != nil || o.dir == "" || o.fd < 0 && o.rhythm != rarely {
-			return dst, err
-		}
-	}
-	var n int
-	var err error
-	if o.rhythm == rarely {
-		n, err = readNames(buf, o)
-		err = missing(err)
-	} else {
-		n, err = readWhole(buf, o.fd, 0)
-		if errors.Is(err, unix.EOPNOTSUPP) {
-			err = nil
-		}
-	}
-	if err != nil {
-		return dst, &os.PathError{Op: "read", Path: o.path(), Err: err}
 	}
 	if n == 0 {
 		return dst, nil
 	}
 	return o.parse((*buf)[:n], o, f, dst)
-}
-
-// readNames opens, reads and closes a source's files, one behind the other.
-func readNames(buf *[]byte, o *opened) (int, error) {
-	n := 0
-	for _, name := range []string{o.file, o.with} {
-		if name == "" {
-			continue
-		}
-		fd, err := openFile(o.dir + "/" + name)
-		if err != nil {
-			return 0, err
-		}
-		n, err = readWhole(buf, fd, n)
-		if err := errors.Join(err, unix.Close(fd)); err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
 }
 
 // readWhole reads a file that is made anew for each read into buf from at on,

@@ -34,10 +34,12 @@ const (
 type rhythm int
 
 const (
+	// always is for what says whether a target is active, and for what changes
+	// without it: written-back pages, a wait for IO that goes on.
 	always rhythm = iota
-	// whenActive is for dear files that cannot have changed much while neither
-	// CPU time nor current memory did: they are then read every tenth time, and
-	// pages that others reclaim from an idle target show late.
+	// whenActive is for what only a running task changes. While neither CPU time
+	// nor current memory moved it is read every tenth time, for the rest: pages
+	// that change lists, processes that are moved in.
 	whenActive
 	// rarely is every tenth time, for limits.
 	rarely
@@ -93,7 +95,7 @@ var cpuV2 = []source{
 
 func (h *Host) cpuV1() []source {
 	return []source{
-		{file: "cpu.stat", controller: "cpu", parse: parseFlat, fields: throttling("throttled_time", 1)},
+		{file: "cpu.stat", controller: "cpu", rhythm: whenActive, parse: parseFlat, fields: throttling("throttled_time", 1)},
 		{file: "cpu.cfs_quota_us", with: "cpu.cfs_period_us", controller: "cpu", rhythm: rarely, parse: parseQuota, fields: one("cpu_limit")},
 		{file: "cpu.shares", controller: "cpu", rhythm: rarely, parse: parseShares, fields: one("cpu_request")},
 	}
@@ -107,8 +109,8 @@ var memoryNow = []field{
 var memoryV2 = []source{
 	{file: "memory.current", controller: "memory", parse: parseSingle, fields: memoryNow},
 	{file: "memory.stat", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: memoryStat("")},
-	{file: "memory.swap.current", controller: "memory", parse: parseSingle, fields: one("memory_swap_bytes")},
-	{file: "memory.events", controller: "memory", parse: parseFlat, fields: []field{
+	{file: "memory.swap.current", controller: "memory", rhythm: whenActive, parse: parseSingle, fields: one("memory_swap_bytes")},
+	{file: "memory.events", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: []field{
 		{key: "high", family: "memory_high_events", scale: 1},
 		{key: "max", family: "memory_max_events", scale: 1},
 		{key: "oom_kill", family: "memory_oom_kills", scale: 1},
@@ -120,8 +122,8 @@ var memoryV1 = []source{
 	{file: "memory.usage_in_bytes", controller: "memory", parse: parseSingle, fields: memoryNow},
 	{file: "memory.stat", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: append(memoryStat("total_"),
 		field{key: "total_swap", family: "memory_swap_bytes", scale: 1})},
-	{file: "memory.failcnt", controller: "memory", parse: parseSingle, fields: one("memory_max_events")},
-	{file: "memory.oom_control", controller: "memory", parse: parseFlat, fields: []field{
+	{file: "memory.failcnt", controller: "memory", rhythm: whenActive, parse: parseSingle, fields: one("memory_max_events")},
+	{file: "memory.oom_control", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: []field{
 		{key: "oom_kill", family: "memory_oom_kills", scale: 1},
 	}},
 	{file: "memory.limit_in_bytes", controller: "memory", rhythm: rarely, parse: parseLimit, fields: one("memory_limit_bytes")},
@@ -154,7 +156,8 @@ var ioV2 = []source{{file: "io.stat", controller: "blkio", parse: parseIO, field
 }}}
 
 // ioV1 reads the counts of the layer that keeps them: the bfq scheduler where a
-// disk has it, else the throttling layer.
+// disk has it, else the throttling layer. On v1 pages are written back for
+// nobody's account, so that only a running task's IO counts.
 func (h *Host) ioV1() []source {
 	layer := "blkio.throttle."
 	if h.bfq {
@@ -168,19 +171,19 @@ func (h *Host) ioV1() []source {
 		}
 	}
 	return []source{
-		{file: layer + "io_service_bytes_recursive", controller: "blkio", parse: parseIOv1, fields: by("io_bytes")},
-		{file: layer + "io_serviced_recursive", controller: "blkio", parse: parseIOv1, fields: by("io_operations")},
+		{file: layer + "io_service_bytes_recursive", controller: "blkio", rhythm: whenActive, parse: parseIOv1, fields: by("io_bytes")},
+		{file: layer + "io_serviced_recursive", controller: "blkio", rhythm: whenActive, parse: parseIOv1, fields: by("io_operations")},
 	}
 }
 
 var pids = []source{
-	{file: "pids.current", controller: "pids", parse: parseSingle, fields: one("pids")},
+	{file: "pids.current", controller: "pids", rhythm: whenActive, parse: parseSingle, fields: one("pids")},
 	{file: "pids.max", controller: "pids", rhythm: rarely, parse: parseLimit, fields: one("pids_limit")},
 }
 
 var pressures = []source{
-	{file: "cpu.pressure", parse: parsePressure, fields: stalls("psi_cpu")},
-	{file: "memory.pressure", parse: parsePressure, fields: stalls("psi_memory")},
+	{file: "cpu.pressure", rhythm: whenActive, parse: parsePressure, fields: stalls("psi_cpu")},
+	{file: "memory.pressure", rhythm: whenActive, parse: parsePressure, fields: stalls("psi_memory")},
 	{file: "io.pressure", parse: parsePressure, fields: stalls("psi_io")},
 }
 

@@ -1,0 +1,137 @@
+package cgroup
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+const benchTargets = 100
+
+// openAll opens families of 100 cgroups of this machine, in every hierarchy.
+func openAll(b *testing.B, fams []*metric.Family) []*Files {
+	h := find(b, "/")
+	top := makeCgroup(b, h)
+	if !h.Hybrid() {
+		enable(b, h, top)
+	}
+	all := make([]*Files, benchTargets)
+	for i := range all {
+		at := top + "/t" + strconv.Itoa(i)
+		makeGroups(b, h, at)
+		all[i] = open(b, h, at, fams)
+		if _, err := all[i].Read(nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return all
+}
+
+// BenchmarkRead is one round over 100 targets: with all families, active (each
+// has run since the last round) and idle, with caches warm and cold, and file by
+// file.
+func BenchmarkRead(b *testing.B) {
+	b.Run("active", func(b *testing.B) { round(b, families(), true, 0) })
+	b.Run("active-cold", func(b *testing.B) { round(b, families(), true, 64<<20) })
+	b.Run("idle", func(b *testing.B) { round(b, families(), false, 0) })
+	b.Run("idle-cold", func(b *testing.B) { round(b, families(), false, 64<<20) })
+	h := find(b, "/")
+	for _, s := range h.sources() {
+		b.Run(strings.TrimPrefix(s.controller+":", ":")+s.file, func(b *testing.B) {
+			var names []string
+			for _, f := range s.fields {
+				if f.use == emit || f.use == activity {
+					names = append(names, f.family)
+				}
+			}
+			round(b, families(names...), true, 0)
+		})
+	}
+}
+
+func round(b *testing.B, fams []*metric.Family, active bool, sweep int) {
+	all := openAll(b, fams)
+	dst := make([]metric.Reading, 0, 100)
+	cold := make([]byte, sweep)
+	b.ReportAllocs()
+	var used time.Duration
+	for b.Loop() {
+		for i := 0; i < len(cold); i += 64 {
+			cold[i]++
+		}
+		start := cpuTimeUsed()
+		for _, f := range all {
+			if active {
+				f.usage.before--
+			}
+			var err error
+			if dst, err = f.Read(dst[:0]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		used += cpuTimeUsed() - start
+	}
+	// CPU time, not wall time: other programs run too.
+	b.ReportMetric(float64(used.Nanoseconds())/float64(b.N*benchTargets), "cpu-ns/target")
+	b.ReportMetric(float64(len(dst)), "readings/target")
+}
+
+// BenchmarkNode is the node's own files.
+func BenchmarkNode(b *testing.B) {
+	f, err := find(b, "/").OpenNode(families())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	var dst []metric.Reading
+	b.ReportAllocs()
+	for b.Loop() {
+		if dst, err = f.Read(dst[:0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpen is what a new target costs.
+func BenchmarkOpen(b *testing.B) {
+	h := find(b, "/")
+	at := makeCgroup(b, h)
+	fams := families()
+	for b.Loop() {
+		f, err := h.Open(at, fams)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+	}
+}
+
+// BenchmarkWalk is discovery over 100 cgroups.
+func BenchmarkWalk(b *testing.B) {
+	openAll(b, nil)
+	h := find(b, "/")
+	var seen []uint64
+	for b.Loop() {
+		seen = seen[:0]
+		if err := h.Walk(func(id uint64, _ string) error { seen = append(seen, id); return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	slices.Sort(seen)
+	if n := len(slices.Compact(seen)); n <= benchTargets {
+		b.Fatalf("%d cgroups", n)
+	}
+}
+
+func BenchmarkPlace(b *testing.B) {
+	h, path := &Host{}, "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-poda1b2c3d4_0000_1111_2222_333344445555.slice/cri-containerd-"+idB+".scope"
+	for b.Loop() {
+		if h.Place(path).Role != Own {
+			b.Fatal("not a target")
+		}
+	}
+}
