@@ -14,6 +14,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s32 s32;
 typedef __s64 s64;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -82,6 +83,9 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	u16 skc_num;
 	unsigned long skc_flags;
+	struct {
+		struct net *net;
+	} skc_net;
 };
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
@@ -96,6 +100,7 @@ struct tcp_sock {
 	u64 bytes_sent, bytes_retrans, bytes_received, bytes_acked;
 	u32 segs_in, segs_out, total_retrans, srtt_us;
 	u32 write_seq, snd_una, rcv_nxt, copied_seq;
+	u64 tcp_wstamp_ns;
 };
 struct socket {
 	struct sock *sk;
@@ -103,6 +108,10 @@ struct socket {
 struct sk_buff {
 	unsigned int len;
 	unsigned char *data;
+	char cb[48];
+};
+struct tcp_skb_cb {
+	u32 seq, end_seq;
 };
 
 struct blkcg {
