@@ -1,15 +1,17 @@
 # vm-kernel.sh - sourced by vm.sh: Debian's cloud kernels, fetched once into $cache/VERSION as
-#   vmlinux (uncompressed: QEMU boots it at once, where emulated decompression takes seconds), base.cpio (busybox and
-#   the modules below, numbered in the order that insmod needs), release (uname -r), modules (the list it was made for).
+#   vmlinux (uncompressed: QEMU boots it at once, where emulated decompression takes seconds), release (uname -r), and
+#   the archive $base (busybox and the modules below, numbered in the order that insmod needs).
 # shellcheck shell=bash
 : "${here:?set by vm.sh: the folder of these scripts}" "${cache:?set by vm.sh}"
 modules="virtio_pci virtio_blk crc32c_generic ext4 loop veth dummy sch_netem tcp_diag udp_diag $MODS"
+# Named after what it is made from, so that runs with other modules do not change it under a run that boots.
+base=base-$({ echo "$modules"; cat "$here/vm-kernel.sh"; } | cksum | cut -d' ' -f1).cpio
 
 # fetch_kernel VERSION: 6.1 is bookworm's own kernel; others have a package that names the newest of their series.
 fetch_kernel() {
   local k=$1 dir=$cache/$1 meta=linux-image-$1-cloud-amd64 unpacked
   [ "$k" != 6.1 ] || meta=linux-image-cloud-amd64
-  if [ -s "$dir/base.cpio" ] && [ "$(cat "$dir/modules")" = "$modules" ] && [ "$dir/base.cpio" -nt "$here/vm-kernel.sh" ]; then return; fi
+  if [ -s "$dir/$base" ]; then return; fi
   mkdir -p "$dir"
   unpacked=$dir/unpacked
   if [ ! -d "$unpacked" ]; then
@@ -21,7 +23,6 @@ fetch_kernel() {
   echo "${image##*/vmlinuz-}" >"$dir/release"
   [ -s "$dir/vmlinux" ] || extract_vmlinux "$image" "$dir/vmlinux"
   base_archive "$unpacked" "$dir"
-  echo "$modules" >"$dir/modules"
 }
 
 # download_kernel META DIR: the package that META depends on; fails when apt's lists are missing or out of date.
@@ -59,8 +60,8 @@ base_archive() {
   echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"; echo '127.0.0.1 localhost' >"$root/etc/hosts"
   local number=100 added=" "
   for m in $modules; do add_module "$m"; done
-  (cd "$root" && find . | cpio -o -H newc --quiet) >"$dir/base.cpio.part"
-  mv "$dir/base.cpio.part" "$dir/base.cpio"; rm -rf "$root"
+  (cd "$root" && find . | cpio -o -H newc --quiet) >"$dir/$base.part"
+  mv "$dir/$base.part" "$dir/$base"; rm -rf "$root"
 }
 
 # add_module NAME: uses tree, root, number and added of base_archive.

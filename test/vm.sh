@@ -59,7 +59,7 @@ payload() {
 boot() {
   local k=$1 dir=$cache/$1 release start=$EPOCHREALTIME line status=125 up=- log=$work/$1.log
   release=$(cat "$dir/release")
-  cat "$dir/base.cpio" "$work/payload.cpio" >"$work/$k.cpio"
+  cat "$dir/$base" "$work/payload.cpio" >"$work/$k.cpio"
   truncate -s 64M "$work/$k.raw" "$work/$k.ext4"; mkfs.ext4 -q "$work/$k.ext4"
   mkfifo "$work/$k.out"
   # thread=single: with one host thread per CPU, QEMU 7.2 panics guests that patch their own text ("Oops: int3").
