@@ -151,7 +151,24 @@ func (w *workload) do(t testing.TB, what string) {
 	}
 }
 
-// work obeys: "burn MILLISECONDS" of CPU time, "touch MEBIBYTES" of memory.
+const directBlock = 64 << 10
+
+// direct reads the first MiB of the disk past the page cache.
+func direct(mib int) error {
+	fd, err := unix.Open("/dev/vda", unix.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	b, err := unix.Mmap(-1, 0, directBlock, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	for at := 0; err == nil && at < mib<<20; at += directBlock {
+		_, err = unix.Pread(fd, b, int64(at))
+	}
+	return err
+}
+
+// work obeys: "burn MILLISECONDS" of CPU time, "touch MEBIBYTES" of memory,
+// "direct MEBIBYTES" from the disk.
 func work() {
 	for {
 		var what string
@@ -162,6 +179,11 @@ func work() {
 		switch what {
 		case "burn":
 			for end := cpuTimeUsed() + time.Duration(n)*time.Millisecond; cpuTimeUsed() < end; {
+			}
+		case "direct":
+			if err := direct(n); err != nil {
+				fmt.Println(err)
+				return
 			}
 		case "touch":
 			// Not from the heap, which the race detector doubles.

@@ -1,0 +1,211 @@
+package cgroup
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+func TestOpenReadsOnlyWhatIsWanted(t *testing.T) {
+	h := find(t, unpack(t, "v2"))
+	f := open(t, h, "/system.slice/redis.service", append(families("pids", "memory_working_set_bytes"), &metric.Family{Name: "cpu_usage", Tier: metric.Event}))
+	var got []string
+	for _, o := range f.files {
+		got = append(got, o.file)
+	}
+	if diff := cmp.Diff([]string{"memory.current", "memory.stat", "pids.current"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]uint64{"pids": 6, "memory_working_set_bytes": 4194304}, read(t, f)); diff != "" {
+		t.Error(diff)
+	}
+	if err := errors.Join(f.Close(), f.Close()); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+}
+
+func TestOpenWhatIsNotThere(t *testing.T) {
+	h := find(t, unpack(t, "v2"))
+	if _, err := h.Open("/system.slice/none.service", families()); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A file that turns up later (a runtime makes the hierarchies one by one) is read
+// from then on.
+func TestReadFindsFilesThatComeLater(t *testing.T) {
+	root := unpack(t, "v2")
+	f := open(t, find(t, root), "/system.slice/idle.service", families("pids"))
+	if got := read(t, f); len(got) != 0 {
+		t.Fatalf("got %v", got)
+	}
+	extend(t, root, "-- sys/fs/cgroup/system.slice/idle.service/pids.current --\n3\n")
+	for range rareEvery + eager {
+		if got := read(t, f); got["pids"] == 3 {
+			return
+		}
+	}
+	t.Error("the file was never found")
+}
+
+// It is read at once, although the target rests.
+func TestReadReadsNewFilesOfIdleTargets(t *testing.T) {
+	root := unpack(t, "v2")
+	f := open(t, find(t, root), "/system.slice/idle.service", families("pids", "cpu_usage"))
+	f.phase = rareEvery - 1
+	read(t, f)
+	extend(t, root, "-- sys/fs/cgroup/system.slice/idle.service/pids.current --\n3\n")
+	if got := read(t, f); got["pids"] != 3 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func write(t *testing.T, h *Host, at, content string) {
+	t.Helper()
+	if err := os.WriteFile(h.V2+at, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Limits are read every tenth time and given out every time.
+func TestLimitsAreReadRarely(t *testing.T) {
+	h := find(t, unpack(t, "v2"))
+	f := open(t, h, "/system.slice/redis.service", families("memory_limit_bytes"))
+	read(t, f)
+	write(t, h, "/system.slice/redis.service/memory.max", "4096\n")
+	changes, last := 0, uint64(67108864)
+	for range 2 * rareEvery {
+		got := read(t, f)["memory_limit_bytes"]
+		if got != last {
+			changes++
+		}
+		last = got
+	}
+	if last != 4096 || changes != 1 {
+		t.Errorf("after two rounds the limit is %d and changed %d times", last, changes)
+	}
+}
+
+// memory.stat is not read while neither CPU time nor memory moved.
+func TestMemoryStatRestsWithItsTarget(t *testing.T) {
+	const dir = "/system.slice/redis.service/"
+	h := find(t, unpack(t, "v2"))
+	f := open(t, h, dir, families("cpu_usage", "memory_working_set_bytes", "memory_anon_bytes"))
+	f.phase = rareEvery - 1
+	read(t, f)
+	write(t, h, dir+"memory.stat", "anon 77\ninactive_file 1\n")
+	if got := read(t, f)["memory_anon_bytes"]; got != 1675264 {
+		t.Errorf("an idle target's memory.stat was read: %d", got)
+	}
+	write(t, h, dir+"cpu.stat", "usage_usec 1501\n")
+	if got := read(t, f); got["memory_anon_bytes"] != 77 || got["memory_working_set_bytes"] != 9437183 {
+		t.Errorf("after it ran: %v", got)
+	}
+	write(t, h, dir+"memory.stat", "anon 78\ninactive_file 2\n")
+	write(t, h, dir+"memory.current", "9437185\n")
+	if got := read(t, f); got["memory_anon_bytes"] != 78 || got["memory_working_set_bytes"] != 9437183 {
+		t.Errorf("after its memory changed: %v", got)
+	}
+	write(t, h, dir+"memory.stat", "anon 79\ninactive_file 2\n")
+	for f.tick%rareEvery != f.phase {
+		read(t, f)
+	}
+	if got := read(t, f)["memory_anon_bytes"]; got != 79 {
+		t.Errorf("at the tenth time: %d", got)
+	}
+}
+
+// Where nothing says whether the target rests, memory.stat is read every time.
+func TestMemoryStatAlone(t *testing.T) {
+	h := find(t, unpack(t, "v2"))
+	f := open(t, h, "/system.slice/redis.service", families("memory_anon_bytes"))
+	f.phase = rareEvery - 1
+	read(t, f)
+	write(t, h, "/system.slice/redis.service/memory.stat", "anon 77\n")
+	if got := read(t, f)["memory_anon_bytes"]; got != 77 {
+		t.Errorf("got %d", got)
+	}
+}
+
+// A broken file costs its own families, is told, and leaves the others alone.
+func TestReadGarbled(t *testing.T) {
+	const dir = "/system.slice/redis.service/"
+	for file, c := range map[string]struct{ content, lost, fault string }{
+		"memory.stat":    {"anon 5\nfile x7\ninactive_file 1\nworkingset_refault_anon 1\nworkingset_refault_file 2\n", "memory_file_bytes", `memory.stat: unexpected file "x7"`},
+		"memory.current": {"-3\n", "memory_current_bytes", `memory.current: unexpected "-3\n"`},
+		"memory.max":     {"lots\n", "memory_limit_bytes", `memory.max: unexpected "lots\n"`},
+		"cpu.stat":       {"usage_usec 18446744073709551615\nuser_usec 1\nsystem_usec 1\nnr_periods 1\nnr_throttled 1\nthrottled_usec 1\n", "cpu_usage", "usage_usec is too large"},
+		"cpu.max":        {"20000 0\n", "cpu_limit", `cpu.max: unexpected "20000 0\n"`},
+		"cpu.weight":     {"99999999999999999999\n", "cpu_request", "cpu.weight"},
+		"pids.current":   {"", "pids", ""},
+		"io.stat":        {"vda rbytes=1\n252:0 rbytes=q wbytes=8192 rios=1 wios=2\n9:9 rbytes=1 wbytes=0 rios=1 wios=0 dbytes=512 dios=1\n", "io_bytes vda read", `io.stat: unexpected`},
+		"io.pressure":    {"some total=15\nfull total=\n", "psi_io_full", `io.pressure: unexpected full "total="`},
+		"memory.events":  {"high 2\nmax 3\noom_kill 18446744073709551616\n", "memory_oom_kills", `oom_kill "18446744073709551616"`},
+	} {
+		h := find(t, unpack(t, "v2"))
+		whole := read(t, open(t, h, dir, families()))
+		write(t, h, dir+file, c.content)
+		r, err := open(t, h, dir, families()).Read(nil)
+		if c.fault == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s: error %v, want %q", file, err, c.fault)
+		}
+		got := values(t, r)
+		if _, ok := got[c.lost]; ok {
+			t.Errorf("%s: %s has a value", file, c.lost)
+		}
+		for key := range whole {
+			if _, ok := got[key]; !ok && key != c.lost && !(key == "memory_working_set_bytes" && file == "memory.current") {
+				t.Errorf("%s: %s is lost too", file, key)
+			}
+		}
+	}
+}
+
+func TestReadGrowsItsBuffer(t *testing.T) {
+	const dir = "/system.slice/redis.service/"
+	h := find(t, unpack(t, "v2"))
+	f := open(t, h, dir, families("memory_refaults"))
+	write(t, h, dir+"memory.stat", strings.Repeat("unknown_key 123456789\n", 2000)+"workingset_refault_file 9\n")
+	if got := read(t, f); got["memory_refaults file"] != 9 {
+		t.Errorf("got %v", got)
+	}
+	write(t, h, dir+"memory.stat", strings.Repeat("unknown_key 123456789\n", maxBuffer/20))
+	if _, err := f.Read(nil); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("a file without end: %v", err)
+	}
+}
+
+// A file that may not be read is told, and the others are read.
+func TestReadWithoutPermission(t *testing.T) {
+	root := unpack(t, "v2")
+	h := find(t, root)
+	const dir = "/system.slice/redis.service/"
+	if err := errors.Join(os.Chmod(filepath.Dir(root), 0o755), os.Chmod(h.V2+dir+"memory.stat", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		// Another fsuid takes this thread's right to pass over permissions.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := unix.Setfsuid(65534); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Setfsuid(0)
+	}
+	r, err := open(t, h, dir, families("memory_anon_bytes", "pids")).Read(nil)
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "memory.stat") {
+		t.Errorf("got %v", err)
+	}
+	if got := values(t, r); got["pids"] != 6 || len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
