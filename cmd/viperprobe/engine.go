@@ -3,54 +3,120 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net"
 
 	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/agent"
+	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/internal/probe"
 )
 
 // parts are what the commands need of the packages below. Tests bring their own.
 type parts struct {
 	families []*metric.Family
-	run      func(context.Context, runConfig) error // returns when ctx ends and everything is stored
-	engine   func(engineConfig) (engine, error)     // loads nothing until Run
+	engine   func(engineConfig) (engine, error) // Run releases what it took
+	check    func() ([]finding, []sign)         // which families work, in catalogue order
 }
 
 // An engine measures what its plan wants and publishes one batch per window.
+// Apply needs Run to run; its error says what of the plan is not in force.
 type engine interface {
 	Apply(policy.Plan) error
 	Run(context.Context) error // nil when ctx ends
-}
-
-// A sink takes the batches of an engine.
-type sink interface {
-	Publish(context.Context, *metric.Batch) error
+	Status() ([]probe.Status, error)
+	Reason() error // why no family that needs BPF works
 }
 
 type engineConfig struct {
-	Sink     sink
-	ProbeDir string
-	Log      *slog.Logger
+	Sinks []agent.Sink
+	Log   *slog.Logger
 }
-
-// A runConfig is everything that run was asked for, checked.
-type runConfig struct {
-	runOptions
-	Plan     policy.Plan
-	Listener net.Listener // closed by the caller
-	Log      *slog.Logger
-}
-
-var errNoEngine = errors.New("this build has no engine")
 
 func newParts() parts {
+	all := catalogue.Families()
 	return parts{
-		families: catalogue.Families(),
-		run: func(context.Context, runConfig) error {
-			return errNoEngine
-		},
-		engine: func(engineConfig) (engine, error) { return nil, errNoEngine },
+		families: all,
+		engine:   func(c engineConfig) (engine, error) { return newEngine(all, c) },
+		check:    func() ([]finding, []sign) { return checkMachine(all) },
 	}
+}
+
+// newEngine is the agent in this process. Where BPF cannot work for want of
+// rights it is a fault, which a person can mend; where the kernel lacks it, the
+// file tier is still worth having.
+func newEngine(all []*metric.Family, c engineConfig) (engine, error) {
+	host, err := cgroup.Find("/")
+	if err != nil {
+		return nil, unsupported(err)
+	}
+	switch s := rightsSign("/proc/self/status"); s.mark {
+	case fault:
+		return nil, fmt.Errorf("rights: %s", s.text)
+	case note:
+		c.Log.Info("rights", "found", s.text)
+	}
+	if err := host.View(); err != nil {
+		c.Log.Warn("only a part of the machine is seen", "err", err)
+	}
+	a, err := agent.New(agent.Options{Host: host, Families: all, Object: catalogue.Object, Sinks: c.Sinks, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// unsupported gives an error of a machine that lacks what we need its exit code.
+func unsupported(err error) error {
+	if errors.Is(err, cgroup.ErrNoCgroup2) {
+		return &exitError{exitUnsupported, err}
+	}
+	return err
+}
+
+// checkMachine loads and attaches every family once.
+func checkMachine(all []*metric.Family) ([]finding, []sign) {
+	host, err := cgroup.Find("/")
+	if err != nil {
+		return findings(all, nil, nil, err), []sign{{"cgroup v2", fault, err.Error()}}
+	}
+	signs := []sign{{"cgroup v2", well, host.V2}, {"whole machine", well, "this is the machine's PID namespace, and its root cgroup is seen"}}
+	if err := host.View(); err != nil {
+		signs[1] = sign{"whole machine", fault, err.Error()}
+	}
+	statuses, err := probe.Check(probe.Options{Families: all, Object: catalogue.Object})
+	return findings(all, host.Check(all), statuses, err), signs
+}
+
+// findings puts together what the tiers say: files by name the reason why not,
+// statuses of BPF families, or the reason why none of these works.
+func findings(all []*metric.Family, files map[string]string, statuses []probe.Status, none error) []finding {
+	known := map[string]probe.Status{}
+	for _, s := range statuses {
+		known[s.Family.Name] = s
+	}
+	out := []finding{}
+	for _, f := range all {
+		s, checked := known[f.Name]
+		reason, isFile := files[f.Name]
+		d := finding{Family: f.Name}
+		switch {
+		case f.Tier == metric.Self:
+			d.Works, d.Hook = true, "the agent itself"
+		case isFile:
+			if d.Works, d.Reason = reason == "", reason; d.Works {
+				d.Hook = "cgroup files"
+			}
+		case checked:
+			d.Works, d.Hook, d.Reason = s.Works, s.Hook, s.Reason
+		case none != nil:
+			d.Reason = none.Error()
+		default:
+			d.Reason = "nothing here measures it"
+		}
+		out = append(out, d)
+	}
+	return out
 }

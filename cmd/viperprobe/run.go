@@ -40,7 +40,8 @@ func newRun(p parts) *cobra.Command {
 		Long: `Run finds every container and service of this machine, measures the families that
 are asked for, stores the samples and serves them: /metrics for Prometheus, the
 Prometheus query API, and a JSON API. It needs root, or CAP_BPF, CAP_PERFMON,
-CAP_SYS_RESOURCE and CAP_DAC_READ_SEARCH; ` + "`viperprobe doctor`" + ` says what is missing.
+CAP_SYS_RESOURCE, CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE; ` + "`viperprobe doctor`" + ` says
+what is missing.
 
 A file given with --config has the same keys as the flags, without the dashes:
 
@@ -48,7 +49,7 @@ A file given with --config has the same keys as the flags, without the dashes:
   families: [cpu, runq_latency]
   exclude-cgroup: [/system.slice/**]
 
-A flag that is given wins over the file.` + codes("4 this kernel supports no family"),
+A flag that is given wins over the file.` + codes("4 no cgroup v2"),
 		Example: `  viperprobe run
   viperprobe run --families cpu,network,runq_latency --interval 5s
   viperprobe run --cgroup '/kubepods/**' --listen :9733 --tls-cert cert.pem --tls-key key.pem
@@ -70,7 +71,7 @@ A flag that is given wins over the file.` + codes("4 this kernel supports no fam
 			return err
 		}
 		defer listener.Close()
-		return p.run(c.Context(), runConfig{s.runOptions, plan, listener, s.logger(c.ErrOrStderr())})
+		return s.serve(c.Context(), p, plan, listener, s.logger(c.ErrOrStderr()))
 	}
 	return c
 }

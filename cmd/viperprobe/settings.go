@@ -23,7 +23,7 @@ type settings struct {
 
 func defaults() runOptions {
 	return runOptions{
-		Interval: span(time.Second), Families: []string{"all"}, Listen: "127.0.0.1:9733", Store: "./viperprobe.data",
+		Interval: span(time.Second), Families: []string{"default"}, Listen: "127.0.0.1:9733", Store: "./viperprobe.data",
 		RetentionTime: span(15 * 24 * time.Hour), RetentionSize: 2 << 30, MaxSeries: 50_000, LogFormat: oneOf("text", "json"),
 	}
 }
@@ -33,7 +33,7 @@ func (s *settings) bindPlan(set *pflag.FlagSet) {
 	s.flags.FlagSet = set
 	f := &s.flags
 	f.text(&s.Interval, "interval", "duration", "length of a window: how often families are read")
-	f.StringSliceVar(&s.Families, "families", s.Families, "families, aliases, classes, tiers or all; may be repeated")
+	f.StringSliceVar(&s.Families, "families", s.Families, "families, aliases, classes, tiers, default or all; may be repeated")
 	f.StringArrayVar(&s.Cgroups, "cgroup", nil, "measure only targets whose cgroup path matches this glob; /** at the end means the tree; may be repeated")
 	f.StringArrayVar(&s.ExcludeCgroups, "exclude-cgroup", nil, "leave out targets whose cgroup path matches this glob; may be repeated")
 	f.StringVar(&s.ProbeDir, "probe-dir", "", "also load your own probes: compiled objects with their rows")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"viperprobe.dev/viperprobe/internal/agent"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/tui"
@@ -50,7 +51,7 @@ needs the same rights as run.
 
 With --once it prints the first window and ends. -o json is an array of
 {target: {id, node, namespace, pod, container, workload, cgroup}, values: {family:
-number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 this kernel supports no family"),
+number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 no cgroup v2"),
 		Example: `  viperprobe top
   viperprobe top --families cpu,runq_latency --by pod --sort runq_latency
   viperprobe top --once -o json --families tcp_sent_bytes`,
@@ -128,11 +129,8 @@ func (t *top) watch(ctx context.Context, p parts, plan policy.Plan, families []*
 		log = slog.New(slog.NewTextHandler(t.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	batches := newLatest()
-	e, err := p.engine(engineConfig{Sink: batches, ProbeDir: t.ProbeDir, Log: log})
+	e, err := p.engine(engineConfig{Sinks: []agent.Sink{batches}, Log: log})
 	if err != nil {
-		return err
-	}
-	if err := e.Apply(plan); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -142,10 +140,15 @@ func (t *top) watch(ctx context.Context, p parts, plan policy.Plan, families []*
 		ran <- e.Run(ctx)
 		stop() // without an engine there is nothing to show
 	}()
+	// A plan that is not in force in full is better than none.
+	refused := e.Apply(plan)
 	if t.once {
+		if refused != nil {
+			log.Warn("plan not in force in full", "err", refused)
+		}
 		err = t.printOnce(ctx, batches.next, families, w)
 	} else {
-		err = t.showLive(ctx, p, e, batches, plan, families, w)
+		err = t.showLive(ctx, p, e, batches, plan, families, w, refused)
 	}
 	stop()
 	if failed := <-ran; failed != nil && !errors.Is(failed, context.Canceled) {
@@ -154,7 +157,7 @@ func (t *top) watch(ctx context.Context, p parts, plan policy.Plan, families []*
 	return err
 }
 
-func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, plan policy.Plan, families []*metric.Family, w io.Writer) error {
+func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, plan policy.Plan, families []*metric.Family, w io.Writer, refused error) error {
 	if f, ok := w.(*os.File); !ok || !tui.IsTerminal(f) {
 		return errors.New("standard output is not a terminal; `viperprobe top --once` prints one window, with -o json or csv for programs")
 	}
@@ -166,8 +169,12 @@ func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, 
 		}
 		return e.Apply(plan)
 	}
+	message := ""
+	if refused != nil {
+		message = refused.Error()
+	}
 	return tui.Run(ctx, tui.Options{
-		Batches: batches.next, Catalogue: p.families, Families: families, By: tui.By(t.by), Sort: t.sort,
+		Message: message, Batches: batches.next, Catalogue: p.families, Families: families, By: tui.By(t.by), Sort: t.sort,
 		Choose: choose, Missed: batches.dropped.Load,
 	})
 }

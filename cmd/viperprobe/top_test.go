@@ -11,19 +11,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"viperprobe.dev/viperprobe/internal/agent"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/internal/probe"
 )
 
 // A scripted engine publishes batches and waits for the end.
 type scripted struct {
 	plan    policy.Plan
-	sink    sink
+	sink    agent.Sink
 	batches []*metric.Batch
 	err     error
 }
 
 func (s *scripted) Apply(p policy.Plan) error { s.plan = p; return nil }
+
+func (s *scripted) Status() ([]probe.Status, error) { return nil, nil }
+
+func (s *scripted) Reason() error { return nil }
 
 func (s *scripted) Run(ctx context.Context) error {
 	if s.err != nil {
@@ -40,7 +46,7 @@ func (s *scripted) Run(ctx context.Context) error {
 
 func runScripted(t *testing.T, s *scripted, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	p := parts{families: testFamilies(), engine: func(c engineConfig) (engine, error) { s.sink = c.Sink; return s, nil }}
+	p := parts{families: testFamilies(), engine: func(c engineConfig) (engine, error) { s.sink = c.Sinks[0]; return s, nil }}
 	var out, faults bytes.Buffer
 	code = execute(t.Context(), p, append([]string{"top"}, args...), &out, &faults)
 	return code, out.String(), faults.String()

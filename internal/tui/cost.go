@@ -9,11 +9,11 @@ import (
 
 // The families by which an agent tells its own cost, on the target of the node.
 const (
-	costCPU     = "agent_cpu"       // counter, seconds
-	costMemory  = "agent_rss_bytes" // gauge
-	costMaps    = "agent_map_bytes" // gauge
-	costSamples = "agent_samples"   // counter
-	costDrops   = "agent_drops"     // counter
+	costCPU     = "agent_cpu_time"       // counter, seconds
+	costMemory  = "agent_resident_bytes" // gauge
+	costMaps    = "agent_kernel_bytes"   // gauge
+	costSamples = "agent_samples"        // counter
+	costDrops   = "agent_dropped"        // counter
 )
 
 // cost is the line about ourselves; what a batch does not tell is left out.

@@ -106,7 +106,7 @@ func fakeBatch(seq uint64, end time.Time, pods int) *metric.Batch {
 	b.Groups = append(b.Groups,
 		metric.Group{Target: service, Samples: []metric.Sample{sample("cpu_usage", 3e6, 0), sample("threads", 2, 0)}},
 		metric.Group{Target: node, Samples: []metric.Sample{
-			sample("cpu_usage", 15e8, 0), sample("agent_cpu", 21e5, 0), sample("agent_rss_bytes", 44e6, 0), sample("agent_map_bytes", 8e6, 0), sample("agent_drops", 0, 0),
+			sample("cpu_usage", 15e8, 0), sample(costCPU, 21e5, 0), sample(costMemory, 44e6, 0), sample(costMaps, 8e6, 0), sample(costDrops, 0, 0),
 		}},
 		metric.Group{Target: rest, Samples: []metric.Sample{sample("cpu_usage", 2e7, 0)}})
 	return b

@@ -61,7 +61,7 @@ func (m *model) keyTable(k tea.KeyPressMsg) tea.Cmd {
 	case "/":
 		m.mode = filtering
 	case "esc":
-		m.filter = ""
+		m.filter, m.message = "", ""
 		m.refresh()
 	case "f":
 		m.mode = picking

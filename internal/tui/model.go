@@ -44,11 +44,11 @@ type model struct {
 	top      int    // first row on the screen
 	left     int    // first column on the screen
 	picker   picker
-	message  string // of the last thing that went wrong
+	message  string // of the last thing that went wrong, until Esc
 }
 
 func newModel(o Options) *model {
-	m := &model{options: o, by: o.By, width: 80, height: 24}
+	m := &model{options: o, by: o.By, width: 80, height: 24, message: o.Message}
 	m.show(o.Families)
 	if len(m.columns) > 0 {
 		m.sort = m.columns[0].key()

@@ -34,7 +34,7 @@ func twoPods() *metric.Batch {
 				sample("cpu_usage", 5e8, 0),
 			}},
 			{Target: &metric.Target{ID: "n", Kind: metric.Node, Node: "n", Cgroup: "/"}, Samples: []metric.Sample{
-				sample("cpu_usage", 5e9, 0), sample("block_latency", 20, 1), sample("agent_cpu", 4e6, 0),
+				sample("cpu_usage", 5e9, 0), sample("block_latency", 20, 1), sample(costCPU, 4e6, 0),
 			}},
 			{Target: &metric.Target{ID: "r", Kind: metric.Remainder, Node: "n", Cgroup: "/"}, Samples: []metric.Sample{
 				sample("cpu_usage", 5e8, 0),

@@ -27,6 +27,8 @@ type Options struct {
 	// from then on; nil when they all are.
 	Choose func([]*metric.Family) error
 
+	Message string // shown at first, until Esc
+
 	// Missed counts the windows that were dropped because this terminal was slow;
 	// nil when there is no such count.
 	Missed func() uint64

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/agent"
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/internal/store"
+	"viperprobe.dev/viperprobe/internal/web"
+)
+
+// serve is agent, store and server in one process. It returns when ctx ends and
+// everything is drained and stored, or when one of them fails.
+func (s *settings) serve(ctx context.Context, p parts, plan policy.Plan, listener net.Listener, log *slog.Logger) (err error) {
+	var users web.Users
+	if s.BasicAuthFile != "" {
+		if users, err = web.ReadUsers(s.BasicAuthFile); err != nil {
+			return usage(err)
+		}
+	}
+	samples, err := store.Open(store.Options{
+		Dir: s.Store, MaxBytes: int64(s.RetentionSize), MaxAge: time.Duration(s.RetentionTime), MaxSeries: int(s.MaxSeries), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, samples.Close()) }()
+	recent := store.NewRecent(store.RecentOptions{})
+	e, err := p.engine(engineConfig{Sinks: []agent.Sink{recent, samples}, Log: log})
+	if err != nil {
+		return err
+	}
+	handler := web.Handler(web.Options{
+		Recent: recent, Store: &samples.Reader, Families: p.families, Version: readBuild().Version, Interval: plan.Interval,
+		Documents: map[string]func() any{
+			"families": func() any { return describe(p.families) },
+			"status":   func() any { return status(e) },
+		},
+		Own:   func() []web.Own { return storeMetrics(samples.Stats()) },
+		Users: users, Pprof: s.Pprof, Log: log,
+	})
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	measured, served := make(chan error, 1), make(chan error, 1)
+	go func() { measured <- e.Run(ctx); stop() }()
+	go func() {
+		served <- web.Serve(ctx, web.Server{Handler: handler, Listener: listener, Cert: s.TLSCert, Key: s.TLSKey, Log: log})
+		stop()
+	}()
+	if refused := e.Apply(plan); refused != nil && ctx.Err() == nil {
+		log.Warn("plan not in force in full", "err", refused)
+	}
+	log.Info("serving", "address", listener.Addr().String(), "store", s.Store, "interval", plan.Interval)
+	return errors.Join(<-measured, <-served)
+}
+
+// A statusDocument is what /api/status says.
+type statusDocument struct {
+	Build    build     `json:"build"`
+	BPF      string    `json:"bpf"` // why none of its families works, "" if some do
+	Families []finding `json:"families"`
+}
+
+// status is which families work, as far as they have been wanted.
+func status(e engine) statusDocument {
+	d := statusDocument{Build: readBuild(), Families: []finding{}}
+	if err := e.Reason(); err != nil {
+		d.BPF = err.Error()
+	}
+	statuses, err := e.Status()
+	if err != nil {
+		d.BPF = err.Error()
+	}
+	for _, s := range statuses {
+		d.Families = append(d.Families, finding{s.Family.Name, s.Works, s.Hook, s.Reason})
+	}
+	return d
+}
+
+func storeMetrics(s store.Stats) []web.Own {
+	counter := func(name, help string, v uint64) web.Own {
+		return web.Own{Name: "viperprobe_store_" + name + "_total", Help: help, Kind: metric.Counter, Value: float64(v)}
+	}
+	return []web.Own{
+		counter("batches", "Batches that were stored.", s.Batches),
+		counter("duplicate_batches", "Batches that were there already.", s.Duplicates),
+		counter("failed_batches", "Batches that could not be written.", s.Failed),
+		counter("samples", "Samples that were stored.", s.Samples),
+		counter("dropped_samples", "Samples that were refused: too old, or out of order.", s.Dropped),
+		counter("other_samples", "Samples that a cap summed into other.", s.Other),
+		{Name: "viperprobe_store_series", Help: "Live series.", Kind: metric.Gauge, Value: float64(s.Series)},
+		{Name: "viperprobe_store_bytes", Help: "Size on disk.", Kind: metric.Gauge, Value: float64(s.Bytes)},
+	}
+}
