@@ -30,14 +30,17 @@ struct {
 
 u64 vp_events_lost, vp_no_slot, vp_no_room;
 
-static __always_inline void tell(struct cgroup *cgrp, u64 parent, u32 kind, u32 slot, const char *path)
+static __always_inline struct vp_event *event(void)
 {
 	struct vp_event *e = bpf_ringbuf_reserve(&vp_events, sizeof(*e), 0);
 
-	if (!e) {
+	if (!e)
 		__sync_fetch_and_add(&vp_events_lost, 1);
-		return;
-	}
+	return e;
+}
+
+static __always_inline void tell(struct vp_event *e, struct cgroup *cgrp, u64 parent, u32 kind, u32 slot, const char *path)
+{
 	e->id = cgrp->kn->id;
 	e->parent = parent;
 	e->now = bpf_ktime_get_ns();
@@ -66,35 +69,44 @@ static __always_inline u32 take(u32 template)
 	return slot;
 }
 
+/* A slot is only given where user space will hear of it, who takes it back. */
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_mkdir, struct cgroup *cgrp, const char *path)
 {
 	u64 id = cgrp->kn->id, parent = cgrp->self.parent->cgroup->kn->id;
 	struct vp_cgroup c = {}, *p;
+	struct vp_event *e;
 
 	if (cgrp->root->hierarchy_id) /* v1: its ids collide with ours */
 		return 0;
+	e = event();
 	p = bpf_map_lookup_elem(&vp_cgroups, &parent);
 	if (p) {
 		c = *p;
-		if (c.levels == 1)
-			c.slot = take(c.template);
+		if (c.levels == 1) {
+			c.slot = e ? take(c.template) : VP_REMAINDER;
+			c.template = 0;
+		}
 		if (c.levels)
 			c.levels--;
 		if (bpf_map_update_elem(&vp_cgroups, &id, &c, BPF_ANY))
 			__sync_fetch_and_add(&vp_no_room, 1);
 	}
-	tell(cgrp, parent, VP_MKDIR, c.slot, path);
+	if (e)
+		tell(e, cgrp, parent, VP_MKDIR, c.slot, path);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_rmdir, struct cgroup *cgrp, const char *path)
 {
-	u64 id = cgrp->kn->id;
+	struct vp_event *e;
 
-	if (!cgrp->root->hierarchy_id)
-		tell(cgrp, 0, VP_RMDIR, vp_slot_of(id), path);
+	if (cgrp->root->hierarchy_id)
+		return 0;
+	e = event();
+	if (e)
+		tell(e, cgrp, 0, VP_RMDIR, vp_slot_of(cgrp->kn->id), path);
 	return 0;
 }
 
@@ -102,10 +114,13 @@ SEC("tp_btf/cgroup_release")
 int BPF_PROG(cgroup_release, struct cgroup *cgrp, const char *path)
 {
 	u64 id = cgrp->kn->id;
+	struct vp_event *e;
 
 	if (cgrp->root->hierarchy_id)
 		return 0;
-	tell(cgrp, 0, VP_RELEASE, vp_slot_of(id), path);
+	e = event();
+	if (e)
+		tell(e, cgrp, 0, VP_RELEASE, vp_slot_of(id), path);
 	bpf_map_delete_elem(&vp_cgroups, &id);
 	return 0;
 }

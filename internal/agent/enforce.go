@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/probe"
 )
@@ -93,7 +94,7 @@ func (t *tree) open(x *target) error {
 	} else {
 		x.files, err = t.a.host.Open(x.Cgroup, files)
 	}
-	if err != nil && x.Ended.IsZero() {
+	if err != nil && !errors.Is(err, cgroup.ErrGone) {
 		faults = append(faults, fmt.Errorf("open files of %s: %w", x.Cgroup, err))
 	}
 	return errors.Join(faults...)
@@ -124,14 +125,14 @@ func (t *tree) template(g *group) uint32 {
 			t.a.log.Error("new targets start unmeasured", "below", g.path, "err", err)
 			return probe.RemainderSlot
 		}
-		t.templates[key] = slot
+		t.templates[key], t.highest = slot, max(t.highest, slot)
 	}
 	for _, f := range wants {
 		if !slices.Contains(t.future, f) {
 			t.future = append(t.future, f)
 		}
 	}
-	if err := errors.Join(t.a.probes.Switch(slot, wants), t.a.probes.Reserve(t.future)); err != nil {
+	if err := errors.Join(t.a.probes.Switch(slot, wants), t.a.probes.Reserve(t.highest, t.future)); err != nil {
 		t.a.log.Error("new targets start unmeasured", "below", g.path, "err", err)
 	}
 	return slot
@@ -180,7 +181,7 @@ func (t *tree) name(now time.Time) {
 // ignore makes a target none: it only holds a pod's namespaces.
 func (t *tree) ignore(x *target) {
 	g := x.group
-	g.target = nil
+	g.target, g.given = nil, probe.RemainderSlot
 	t.targets = slices.DeleteFunc(t.targets, func(y *target) bool { return y == x })
 	if t.a.probes != nil {
 		if err := t.a.probes.SetCgroup(g.id, probe.Cgroup{}); err != nil {

@@ -52,9 +52,21 @@ func (x *target) renew(f *metric.Family) {
 	}
 }
 
-// sample makes a sample of a reading. whole: everything that the source has
-// counted so far belongs to the target and to this window or an earlier one.
-func (s *series) sample(r *metric.Reading, whole bool) metric.Sample {
+// start takes a reading as what the series starts from, unless it has started.
+// whole: it starts from nothing, everything that the source has counted so far
+// belongs to the target and to this window or an earlier one.
+func (s *series) start(r *metric.Reading, whole bool) {
+	if !s.seen && !whole {
+		s.raw = r.Value
+		if r.Hist != nil {
+			s.hist, s.base = *r.Hist, *r.Hist
+		}
+	}
+	s.seen = true
+}
+
+// sample makes a sample of a reading of a series that has started.
+func (s *series) sample(r *metric.Reading) metric.Sample {
 	m := metric.Sample{Family: r.Family, Labels: r.Labels, Ratio: 1}
 	switch r.Family.Kind {
 	case metric.Gauge:
@@ -62,9 +74,6 @@ func (s *series) sample(r *metric.Reading, whole bool) metric.Sample {
 	case metric.Counter:
 		// A value that went back by a little (two words are not read at once) is
 		// left for the next window: increases are never negative.
-		if !s.seen && !whole {
-			s.raw = r.Value
-		}
 		if r.Value > s.raw {
 			m.Value = r.Value - s.raw
 			s.raw = r.Value
@@ -72,9 +81,6 @@ func (s *series) sample(r *metric.Reading, whole bool) metric.Sample {
 		s.total += m.Value
 		m.Total = s.total
 	case metric.Histogram:
-		if !s.seen && !whole {
-			s.hist, s.base = *r.Hist, *r.Hist
-		}
 		window, sum := r.Hist.Sub(&s.hist), *r.Hist
 		if len(s.base.Counts) > 0 {
 			sum = sum.Sub(&s.base)
@@ -82,28 +88,37 @@ func (s *series) sample(r *metric.Reading, whole bool) metric.Sample {
 		s.hist = *r.Hist
 		m.Hist, m.Sum = &window, &sum
 	}
-	s.seen = true
 	return m
 }
 
-// measure reads everything that is wanted of a target.
-func (a *Agent) measure(x *target, buf []metric.Reading) ([]metric.Sample, []metric.Reading, error) {
+// read appends what the sources say of everything that is wanted of a target.
+func (a *Agent) read(x *target, dst []metric.Reading) ([]metric.Reading, error) {
 	var err error
-	buf = buf[:0]
 	if x.files != nil {
-		buf, err = x.files.Read(buf)
+		dst, err = x.files.Read(dst)
 	}
 	if a.probes != nil {
-		buf = a.probes.Read(x.slot, x.probed, buf)
+		dst = a.probes.Read(x.slot, x.probed, dst)
 	}
 	if x.Kind == metric.Node {
-		buf = a.own.read(a, buf)
+		dst = a.own.read(a, dst)
 	}
+	return dst, err
+}
+
+// begin starts the series of a reading, which is the at-th of its target.
+func (x *target) begin(at int, r *metric.Reading) *series {
+	s := x.find(at, seriesKey{r.Family, r.Labels})
+	s.start(r, r.Family.Gated() || x.born && !x.late[r.Family])
+	return s
+}
+
+// measure makes samples of everything that is wanted of a target. buf is scratch.
+func (a *Agent) measure(x *target, buf []metric.Reading) ([]metric.Sample, []metric.Reading, error) {
+	buf, err := a.read(x, buf[:0])
 	samples := make([]metric.Sample, len(buf))
 	for i := range buf {
-		r := &buf[i]
-		s := x.find(i, seriesKey{r.Family, r.Labels})
-		samples[i] = s.sample(r, r.Family.Gated() || x.born && !x.late[r.Family])
+		samples[i] = x.begin(i, &buf[i]).sample(&buf[i])
 	}
 	x.series, x.measured = x.series[:len(buf)], true
 	return samples, buf, err

@@ -9,15 +9,18 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// prime reads everything once without reporting it, so that the first window has
-// a beginning.
+// prime starts the series of what a new plan wants, so that the first window is
+// whole. What cannot be read now is said by the first window.
 func (a *Agent) prime() {
-	a.last = time.Now()
-	a.pass()
+	if a.last.IsZero() {
+		a.last = time.Now()
+	}
+	a.check(a.pass())
 	var buf []metric.Reading
 	for _, x := range a.tree.targets {
-		if !x.born {
-			_, buf, _ = a.measure(x, buf)
+		buf, _ = a.read(x, buf[:0])
+		for i := range buf {
+			x.begin(i, &buf[i])
 		}
 	}
 }

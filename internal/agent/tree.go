@@ -25,6 +25,7 @@ type tree struct {
 	waiting   []*target         // for a name
 	names     *cgroup.Names
 	future    []*metric.Family // what templates switch on
+	highest   uint32           // slot that was ever a target's or a template's
 	lost      uint64           // events that the kernel side could not tell, as of the last resync
 }
 
@@ -32,6 +33,7 @@ type tree struct {
 type group struct {
 	id      uint64
 	path    string
+	given   uint32 // slot in which the kernel side counts it so far
 	levels  uint16
 	target  *target // nil: the remainder
 	removed time.Time
@@ -50,7 +52,7 @@ func (t *tree) resync(now time.Time) error {
 		if t.groups[id] != nil {
 			return nil
 		}
-		return t.add(id, path, now, false)
+		return t.add(&group{id: id, path: path, given: t.given(id)}, now, false)
 	})
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func (t *tree) event(e probe.Event, now time.Time) {
 	g := t.groups[e.ID]
 	switch {
 	case e.Kind == probe.Made && g == nil:
-		if err := t.add(e.ID, e.Path, now, true); err != nil {
+		if err := t.add(&group{id: e.ID, path: e.Path, given: e.Slot}, now, true); err != nil {
 			t.a.log.Error("cgroup not measured", "cgroup", e.Path, "err", err)
 		}
 	case e.Kind == probe.Removed && g != nil:
@@ -81,17 +83,16 @@ func (t *tree) event(e probe.Event, now time.Time) {
 
 // add takes a cgroup into the tree. The kernel side may have decided already
 // whose it is, by its parent alone; the path decides.
-func (t *tree) add(id uint64, path string, now time.Time, born bool) error {
-	g := &group{id: id, path: path}
-	t.groups[id], t.paths[path] = g, g
-	place := t.a.host.Place(path)
+func (t *tree) add(g *group, now time.Time, born bool) error {
+	t.groups[g.id], t.paths[g.path] = g, g
+	place := t.a.host.Place(g.path)
 	switch {
-	case path == "/":
+	case g.path == "/":
 		t.addRoot(g, now)
 	case place.Role == cgroup.Own:
 		return t.own(g, now, born)
 	case place.Role == cgroup.Inherit:
-		if p := t.parent(path); p != nil {
+		if p := t.parent(g.path); p != nil {
 			g.target = p.target
 		}
 	}
@@ -117,19 +118,33 @@ func (t *tree) settle(g *group) error {
 	if t.a.probes == nil {
 		return nil
 	}
-	given, known := t.a.probes.Cgroup(g.id)
 	want := probe.Cgroup{Slot: t.slotOf(g), Levels: g.levels}
 	if g.levels > 0 {
 		want.Template = uint16(t.template(g))
 	}
-	if known && given == want {
-		return nil
+	var err error
+	if known, ok := t.a.probes.Cgroup(g.id); !ok || known != want {
+		err = t.a.probes.SetCgroup(g.id, want)
 	}
-	err := t.a.probes.SetCgroup(g.id, want)
-	if known && given.Slot != want.Slot && given.Slot > probe.NodeSlot && t.bySlot[given.Slot] == nil && !t.isTemplate(given.Slot) {
-		err = errors.Join(err, t.a.probes.FreeSlot(given.Slot))
+	if g.given != want.Slot && t.unowned(g.given) {
+		err = errors.Join(err, t.a.probes.FreeSlot(g.given))
 	}
+	g.given = want.Slot
 	return err
+}
+
+// given is the slot that the kernel side has for a cgroup by itself.
+func (t *tree) given(id uint64) uint32 {
+	if t.a.probes == nil {
+		return probe.RemainderSlot
+	}
+	c, _ := t.a.probes.Cgroup(id)
+	return c.Slot
+}
+
+// unowned reports whether a slot was given out by the kernel side and is nobody's.
+func (t *tree) unowned(slot uint32) bool {
+	return slot > probe.NodeSlot && t.bySlot[slot] == nil && !t.isTemplate(slot)
 }
 
 func (t *tree) slotOf(g *group) uint32 {
@@ -155,7 +170,7 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 	slot := uint32(probe.RemainderSlot)
 	if t.a.probes != nil {
 		var err error
-		if slot, err = t.take(g.id); err != nil {
+		if slot, err = t.take(g); err != nil {
 			t.a.own.noSlot++
 			return err
 		}
@@ -165,7 +180,8 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 	t.targets = append(t.targets, g.target)
 	if slot != probe.RemainderSlot {
 		t.bySlot[slot] = g.target
-		if err := t.a.probes.Reserve(t.future); err != nil {
+		t.highest = max(t.highest, slot)
+		if err := t.a.probes.Reserve(t.highest, t.future); err != nil {
 			t.a.log.Warn("next targets start without histograms", "err", err)
 		}
 	}
@@ -180,10 +196,11 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 }
 
 // take is the slot for a new target: the one that the kernel side gave to the
-// cgroup, if that is nobody else's.
-func (t *tree) take(id uint64) (uint32, error) {
-	if c, ok := t.a.probes.Cgroup(id); ok && c.Slot > probe.NodeSlot && t.bySlot[c.Slot] == nil && !t.isTemplate(c.Slot) {
-		return c.Slot, nil
+// cgroup, if that is nobody else's. By now the cgroup may be gone, and forgotten
+// there.
+func (t *tree) take(g *group) (uint32, error) {
+	if t.unowned(g.given) {
+		return g.given, nil
 	}
 	return t.a.probes.TakeSlot()
 }
@@ -206,6 +223,11 @@ func (t *tree) remove(g *group, now time.Time) {
 // release forgets a group that nothing refers to any more. The target's last
 // values are read by the next tick, which then gives the slot back.
 func (t *tree) release(g *group) {
+	if t.a.probes != nil {
+		if err := t.a.probes.ForgetCgroup(g.id); err != nil {
+			t.a.log.Error("cgroup not forgotten", "cgroup", g.path, "err", err)
+		}
+	}
 	delete(t.groups, g.id)
 	if t.paths[g.path] == g {
 		delete(t.paths, g.path)
@@ -219,9 +241,6 @@ func (t *tree) release(g *group) {
 func (t *tree) expire(now time.Time) {
 	for _, g := range t.groups {
 		if !g.removed.IsZero() && now.Sub(g.removed) > drainLimit {
-			if err := t.a.probes.ForgetCgroup(g.id); err != nil {
-				t.a.log.Error("drained cgroup not forgotten", "cgroup", g.path, "err", err)
-			}
 			t.release(g)
 		}
 	}

@@ -45,15 +45,15 @@ func variable(c *ebpf.Collection, name string) (v uint64) {
 const reserved = 3 * chunk
 
 // Reserve makes cells of histograms for targets to come, in the slots that the
-// kernel side will give out next.
-func (s *Set) Reserve(families []*metric.Family) error {
+// kernel side will give out next: those above the highest that is in use.
+func (s *Set) Reserve(highest uint32, families []*metric.Family) error {
 	var faults []error
 	for _, f := range families {
 		o := s.objects[f.Object]
 		if o == nil || o.hists[f] == nil {
 			continue
 		}
-		for slot := s.top; slot <= min(s.top+reserved, Slots-1); slot += chunk {
+		for slot := highest; slot <= min(highest+reserved, Slots-1); slot += chunk {
 			faults = append(faults, o.hists[f].ensure(slot))
 		}
 	}

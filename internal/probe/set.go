@@ -51,8 +51,7 @@ type Set struct {
 	slots   words            // vp_slots, by mmap
 	shared  map[string]*ebpf.Map
 	objects map[string]*object
-	copies  int    // of per-CPU cells
-	top     uint32 // highest slot that was seen in use
+	copies  int // of per-CPU cells
 }
 
 // ErrNoBTF says that the kernel does not describe its types, so that no BPF

@@ -33,9 +33,7 @@ func (s *Set) SetCgroup(id uint64, c Cgroup) error {
 
 // Cgroup is what the kernel side knows of a cgroup v2 id.
 func (s *Set) Cgroup(id uint64) (c Cgroup, ok bool) {
-	ok = s.shared["vp_cgroups"].Lookup(id, &c) == nil
-	s.top = max(s.top, c.Slot)
-	return c, ok
+	return c, s.shared["vp_cgroups"].Lookup(id, &c) == nil
 }
 
 // ForgetCgroup makes the kernel side forget a cgroup: its tasks belong to the
@@ -56,7 +54,6 @@ func (s *Set) TakeSlot() (uint32, error) {
 		}
 		return 0, fmt.Errorf("take a slot: %w", err)
 	}
-	s.top = max(s.top, slot)
 	return slot, nil
 }
 
