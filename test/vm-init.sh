@@ -3,6 +3,12 @@
 # vm-init.sh - the guest's first process: make a small machine, run each test binary in its folder, report, power off.
 export PATH=/bin HOME=/root TERM=dumb VIPERPROBE_VM=1
 busybox=/bin/busybox
+# The kernel unpacks us into rootfs, which pivot_root refuses to leave (runc needs that): move to a tmpfs first.
+if [ "$1" != moved ]; then
+  $busybox mkdir /new && $busybox mount -t tmpfs -o mode=755 root /new
+  for f in /*; do [ "$f" = /new ] || $busybox cp -a "$f" /new/; done
+  exec $busybox switch_root /new /init moved
+fi
 $busybox mount -t proc proc /proc; $busybox mount -t sysfs sysfs /sys; $busybox mount -t devtmpfs dev /dev
 $busybox --install -s /bin
 mkdir -p /dev/pts /dev/shm
