@@ -102,7 +102,6 @@ type writer struct {
 func (w *writer) write(st *stream) error {
 	c := &w.store.cache
 	c.batch++
-	c.touched = c.touched[:0]
 	if err := w.mark(st); err != nil {
 		return err
 	}
@@ -117,8 +116,8 @@ func (w *writer) write(st *stream) error {
 			}
 		}
 	}
-	for _, s := range c.touched {
-		if err := w.sample(s, s.sum, w.time, w.start); err != nil {
+	for _, o := range c.others {
+		if err := w.sums(o, w.time, w.start); err != nil {
 			return err
 		}
 	}
@@ -131,8 +130,7 @@ func (w *writer) write(st *stream) error {
 // group writes what one target gave.
 func (w *writer) group(g *metric.Group) error {
 	c := &w.store.cache
-	if g.Target.Node == "" || len(g.Samples) == 0 && !g.Last {
-		w.dropped += uint64(len(g.Samples))
+	if len(g.Samples) == 0 && !g.Last {
 		return nil
 	}
 	e, renamed := c.target(g.Target)
@@ -148,15 +146,17 @@ func (w *writer) group(g *metric.Group) error {
 	}
 	for i := range g.Samples {
 		m := &g.Samples[i]
-		s, over := c.find(e, i, m)
-		if over {
+		s := c.find(e, i, m)
+		if s == nil {
 			w.other++
-			c.add(s, m)
 			continue
 		}
 		if err := w.sample(s, m, t, start); err != nil {
 			return err
 		}
+	}
+	if err := w.sums(&e.other, t, start); err != nil {
+		return err
 	}
 	e.last = t
 	if !g.Last {
@@ -167,6 +167,17 @@ func (w *writer) group(g *metric.Group) error {
 	}
 	w.ended[key] = t + 1
 	return w.end(c.remove(e), t+1)
+}
+
+// sums writes the overflow series that were touched.
+func (w *writer) sums(o *others, t, start int64) error {
+	for _, s := range o.touched {
+		if err := w.sample(s, &s.over.sum, t, start); err != nil {
+			return err
+		}
+	}
+	o.touched = o.touched[:0]
+	return nil
 }
 
 // sample writes one sample of a family, preceded by what the series was at start
@@ -209,7 +220,7 @@ func (w *writer) sample(s *series, m *metric.Sample, t, start int64) error {
 func (w *writer) maximum(s *series, m *metric.Sample, t int64) error {
 	if s.max == nil {
 		c := &w.store.cache
-		if m.Max <= m.Value || c.live >= c.maxSeries {
+		if m.Max <= m.Value || c.live >= c.maxSeries || s.over != nil {
 			return nil
 		}
 		b := labels.NewBuilder(s.labels)

@@ -42,10 +42,11 @@ func (l *load) batch(seq int) *metric.Batch {
 	for ti, t := range l.targets {
 		g := metric.Group{Target: t, Samples: make([]metric.Sample, len(l.families))}
 		for i, f := range l.families {
-			v := uint64((seq*7+i*13+ti)%97 + 1)
-			s := metric.Sample{Family: f, Value: v, Max: v, Total: uint64(seq)*50 + v, Ratio: 1}
+			at := func(seq int) uint64 { return uint64(seq*100 + (seq*7+i*13+ti)%97) }
+			v := at(seq) - at(seq-1)
+			s := metric.Sample{Family: f, Value: v, Max: v, Total: at(seq), Ratio: 1}
 			if f.Kind == metric.Histogram {
-				s.Hist = &metric.Hist{Sum: v * 1000, First: 20, Counts: []uint64{v, v + 1, v + 2, 3, 2, 1, 1, 1, 1, 1, 1, 1}}
+				s.Hist = &metric.Hist{Sum: 60_000, First: 20, Counts: []uint64{50, 51, 52, 3, 2, 1, 1, 1, 1, 1, 1, 1}}
 				n := uint64(seq)
 				s.Sum = &metric.Hist{Sum: n * 60_000, First: 20, Counts: []uint64{n * 50, n * 51, n * 52, n * 3, n * 2, n, n, n, n, n, n, n}}
 			}

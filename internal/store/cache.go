@@ -17,9 +17,13 @@ type series struct {
 	last   int64   // time of the newest sample
 	max    *series // gauges: NAME_max, once it was needed
 
-	// Overflow only: what was summed so far, and the batch in which it was last.
-	sum   *metric.Sample
-	batch uint64
+	over *overflow // nil: a series of its own
+}
+
+// An overflow is what was summed into a series that stands for many.
+type overflow struct {
+	sum   metric.Sample // Value and Hist: of the batch at hand; Total and Sum: ever
+	batch uint64        // in which it was last
 }
 
 // A target holds the series of one target of one node.
@@ -30,6 +34,7 @@ type target struct {
 	series []*series // in the order of the target's samples, as far as that is stable
 	index  map[seriesKey]*series
 	found  map[string]int // label values found at run time, by family
+	other  others         // for label values over the cap
 	last   int64          // time of the newest sample
 }
 
@@ -43,10 +48,10 @@ type targetKey struct {
 	id   metric.TargetID
 }
 
-type overflowKey struct {
-	node   string
-	target metric.TargetID // "" or the target whose label has too many values
-	series seriesKey
+// others are overflow series, and those of them that the batch at hand touched.
+type others struct {
+	series  map[seriesKey]*series
+	touched []*series
 }
 
 // A cache knows the TSDB's reference of every live series, so that a sample
@@ -55,17 +60,16 @@ type overflowKey struct {
 type cache struct {
 	maxSeries, maxValues int
 
-	live     int
-	targets  map[targetKey]*target
-	overflow map[overflowKey]*series
-	touched  []*series // overflow series of the batch at hand
-	batch    uint64
+	live    int
+	targets map[targetKey]*target
+	others  map[string]*others // by node: for series over the cap
+	batch   uint64
 }
 
 func newCache(o Options) cache {
 	return cache{
 		maxSeries: o.MaxSeries, maxValues: o.MaxValues,
-		targets: map[targetKey]*target{}, overflow: map[overflowKey]*series{},
+		targets: map[targetKey]*target{}, others: map[string]*others{},
 	}
 }
 
@@ -74,28 +78,34 @@ func newCache(o Options) cache {
 func (c *cache) forget() {
 	*c = cache{
 		maxSeries: c.maxSeries, maxValues: c.maxValues, batch: c.batch,
-		targets: map[targetKey]*target{}, overflow: map[overflowKey]*series{},
+		targets: map[targetKey]*target{}, others: map[string]*others{},
 	}
 }
 
-// find is the series for sample i of t. When a cap forbids a series of its own
-// it returns the overflow series and true.
-func (c *cache) find(t *target, i int, m *metric.Sample) (*series, bool) {
+// find is the series for sample i of t. When a cap forbids a series of its own,
+// m is summed where it belongs and the series is nil.
+func (c *cache) find(t *target, i int, m *metric.Sample) *series {
 	if i < len(t.series) {
 		if s := t.series[i]; s.family == m.Family && s.values == m.Labels {
-			return s, false
+			return s
 		}
 	}
 	key := seriesKey{m.Family, m.Labels}
 	if s := t.index[key]; s != nil {
-		return s, false
+		return s
 	}
 	if c.live >= c.maxSeries {
-		return c.overflowFor(t.of.Node, nil, m), true
+		node := t.of.Node
+		if c.others[node] == nil {
+			c.others[node] = &others{}
+		}
+		c.others[node].add(m, c.batch, []Pair{{"target", Other}, {"container", Other}, {"node", node}})
+		return nil
 	}
 	if unbounded(m.Family) {
 		if t.found[m.Family.Name] >= c.maxValues {
-			return c.overflowFor(t.of.Node, t, m), true
+			t.other.add(m, c.batch, t.base)
+			return nil
 		}
 		t.found[m.Family.Name]++
 	}
@@ -106,7 +116,7 @@ func (c *cache) find(t *target, i int, m *metric.Sample) (*series, bool) {
 	t.index[key] = s
 	t.series = append(t.series, s)
 	c.live++
-	return s, false
+	return s
 }
 
 // unbounded reports whether f has a label whose values are found at run time.
@@ -119,53 +129,56 @@ func unbounded(f *metric.Family) bool {
 	return false
 }
 
-// overflowFor is the series in which m is summed: that of the target with the
-// open label values replaced, or (t nil) that of the node's target "other".
-func (c *cache) overflowFor(node string, t *target, m *metric.Sample) *series {
-	values := m.Labels
+// add sums m into the series in which its open label values are replaced. It adds
+// increases, because totals of what comes and goes would fall.
+func (o *others) add(m *metric.Sample, batch uint64, base []Pair) {
+	key := seriesKey{m.Family, m.Labels}
 	for i := range m.Family.Labels {
 		if m.Family.Labels[i].Values == nil {
-			values[i] = Other
+			key.values[i] = Other
 		}
 	}
-	key := overflowKey{node: node, series: seriesKey{m.Family, values}}
-	base := []Pair{{"target", Other}, {"container", Other}, {"node", node}}
-	if t != nil {
-		key.target, base = t.of.ID, t.base
-	}
-	s := c.overflow[key]
+	s := o.series[key]
 	if s == nil {
-		s = &series{
-			family: m.Family, values: values, fresh: true, sum: &metric.Sample{Family: m.Family, Ratio: 1},
-			labels: seriesLabels(m.Family.PromName(), base, m.Family, values),
+		if o.series == nil {
+			o.series = map[seriesKey]*series{}
 		}
-		c.overflow[key] = s
+		s = &series{
+			family: m.Family, values: key.values, fresh: true, over: &overflow{sum: metric.Sample{Family: m.Family, Ratio: 1}},
+			labels: seriesLabels(m.Family.PromName(), base, m.Family, key.values),
+		}
+		o.series[key] = s
 	}
-	return s
-}
-
-// add sums m into overflow series s: increases, because totals of targets that
-// come and go would fall.
-func (c *cache) add(s *series, m *metric.Sample) {
-	if s.batch != c.batch {
-		s.batch = c.batch
-		s.sum.Value, s.sum.Max, s.sum.Hist = 0, 0, nil
-		c.touched = append(c.touched, s)
+	sum := &s.over.sum
+	if s.over.batch != batch {
+		s.over.batch = batch
+		sum.Value, sum.Max, sum.Hist = 0, 0, nil
+		o.touched = append(o.touched, s)
 	}
-	s.sum.Value += m.Value
-	s.sum.Max += m.Max
-	s.sum.Total += m.Value
+	sum.Value, sum.Max, sum.Total = sum.Value+m.Value, sum.Max+m.Max, sum.Total+m.Value
 	if m.Hist == nil {
 		return
 	}
-	if s.sum.Hist == nil {
-		s.sum.Hist = &metric.Hist{}
+	if sum.Hist == nil {
+		sum.Hist = &metric.Hist{}
 	}
-	if s.sum.Sum == nil {
-		s.sum.Sum = &metric.Hist{}
+	if sum.Sum == nil {
+		sum.Sum = &metric.Hist{}
 	}
-	s.sum.Hist.Add(m.Hist)
-	s.sum.Sum.Add(m.Hist)
+	sum.Hist.Add(m.Hist)
+	sum.Sum.Add(m.Hist)
+}
+
+// expire forgets the series that were last written before t, and returns them.
+func (o *others) expire(t int64) []*series {
+	var ended []*series
+	for key, s := range o.series {
+		if s.last < t {
+			ended = append(ended, s)
+			delete(o.series, key)
+		}
+	}
+	return ended
 }
 
 // target is the entry of t, made or brought up to date. It returns the series
@@ -212,14 +225,10 @@ func (t *target) restart() {
 // remove forgets t and returns its series.
 func (c *cache) remove(t *target) []*series {
 	delete(c.targets, targetKey{t.of.Node, t.of.ID})
-	for key := range c.overflow {
-		if key.target == t.of.ID && key.node == t.of.Node {
-			t.series = append(t.series, c.overflow[key])
-			delete(c.overflow, key)
-			c.live++ // not counted when it was made
-		}
-	}
 	ended := append([]*series{t.info}, t.series...)
+	for _, s := range t.other.series {
+		ended = append(ended, s)
+	}
 	for _, s := range t.series {
 		c.live--
 		if s.max != nil {
@@ -258,12 +267,10 @@ func (c *cache) expire(t int64) []*series {
 		}
 		clear(e.series[len(kept):])
 		e.series = kept
+		ended = append(ended, e.other.expire(t)...)
 	}
-	for key, s := range c.overflow {
-		if s.last < t {
-			ended = append(ended, s)
-			delete(c.overflow, key)
-		}
+	for _, o := range c.others {
+		ended = append(ended, o.expire(t)...)
 	}
 	return ended
 }

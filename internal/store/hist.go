@@ -1,6 +1,8 @@
 package store
 
 import (
+	"math"
+
 	"github.com/prometheus/prometheus/model/histogram"
 
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -31,22 +33,20 @@ func native(f *metric.Family, h *metric.Hist) *histogram.Histogram {
 	return n
 }
 
-// fromNative is the inverse of native, for one that a query reads. Buckets that
-// metric.Hist does not have are added to the nearest that it has.
+// fromNative is the inverse of native, for one that a query reads. Of another
+// schema (somebody else's series in the same store), each bucket is added to the
+// one with its upper bound, or the next.
 func fromNative(f *metric.Family, n *histogram.FloatHistogram) metric.Hist {
-	h := metric.Hist{}
-	if n.Sum > 0 {
-		h.Sum = uint64(n.Sum*f.Scale() + 0.5)
-	}
-	if n.Schema != schema {
-		n = n.CopyToSchema(schema)
-	}
 	var row [metric.Buckets]uint64
-	first := int32(metric.SchemaIndex(f.Unit, 0))
+	first := metric.SchemaIndex(f.Unit, 0)
 	for it := n.PositiveBucketIterator(); it.Next(); {
 		b := it.At()
-		row[min(max(b.Index-first, 0), metric.Buckets-1)] += uint64(b.Count + 0.5)
+		i := int(b.Index)
+		if n.Schema != schema {
+			i = int(math.Ceil(math.Log2(b.Upper)*4 - 1e-9))
+		}
+		row[min(max(i-first, 0), metric.Buckets-1)] += uint64(b.Count + 0.5)
 	}
 	row[0] += uint64(n.ZeroCount + 0.5)
-	return metric.NewHist(h.Sum, row[:])
+	return metric.NewHist(uint64(max(n.Sum, 0)*f.Scale()+0.5), row[:])
 }

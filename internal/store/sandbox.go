@@ -69,8 +69,7 @@ func (s *Snapshot) Close() error {
 	return errors.Join(s.db.Close(), os.RemoveAll(s.dir))
 }
 
-// linkStore makes sandbox look like dir: blocks by symbolic link, files of the
-// head by hard link, because names may go while we read.
+// linkStore makes sandbox look like dir, by hard links: names may go while we read.
 func linkStore(dir, sandbox string) error {
 	if err := clearDir(sandbox); err != nil {
 		return err
@@ -89,11 +88,7 @@ func linkStore(dir, sandbox string) error {
 		if _, err := ulid.ParseStrict(e.Name()); err != nil {
 			continue
 		}
-		block, err := filepath.Abs(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return err
-		}
-		if err := os.Symlink(block, filepath.Join(sandbox, e.Name())); err != nil {
+		if err := linkTree(filepath.Join(dir, e.Name()), filepath.Join(sandbox, e.Name())); err != nil {
 			return err
 		}
 	}
