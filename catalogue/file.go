@@ -79,7 +79,7 @@ func memoryFiles() []metric.Family {
 		},
 		{
 			Name: "memory_anon_bytes", Kind: metric.Gauge, Unit: metric.Bytes,
-			Help:   "Anonymous memory of the target that is in RAM: heaps and stacks, not shared memory.",
+			Help:   "Anonymous memory of the target that is in RAM: heaps and stacks, not shared memory; shifts that leave the total as it is show up to ten reads late.",
 			Source: "memory.stat anon; v1 memory: memory.stat total_rss; node: /proc/meminfo AnonPages",
 		},
 		{
@@ -89,7 +89,7 @@ func memoryFiles() []metric.Family {
 		},
 		{
 			Name: "memory_working_set_bytes", Kind: metric.Gauge, Unit: metric.Bytes,
-			Help:   "memory_current_bytes less the page cache that has not been used lately, as the kubelet reckons it for eviction; dirty and active cache is in it.",
+			Help:   "memory_current_bytes less the page cache that has not been used lately, as the kubelet reckons it for eviction; dirty and active cache is in it; pages that only change lists show up to ten reads late.",
 			Source: "memory.current - memory.stat inactive_file; v1 memory: usage_in_bytes - total_inactive_file; node: /proc/meminfo MemTotal - MemFree - Inactive(file)",
 		},
 		{

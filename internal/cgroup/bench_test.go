@@ -31,14 +31,14 @@ func openAll(b *testing.B, fams []*metric.Family) []*Files {
 	return all
 }
 
-// BenchmarkRead is one round over 100 targets: with all families, active (each
-// has run since the last round) and idle, with caches warm and cold, and file by
-// file.
+// BenchmarkRead is one round over 100 targets with all families: growing (each
+// has run and its memory moved since the last round), active (each has run) and
+// idle, with caches warm and cold; and one file after the other.
 func BenchmarkRead(b *testing.B) {
-	b.Run("active", func(b *testing.B) { round(b, families(), true, 0) })
-	b.Run("active-cold", func(b *testing.B) { round(b, families(), true, 64<<20) })
-	b.Run("idle", func(b *testing.B) { round(b, families(), false, 0) })
-	b.Run("idle-cold", func(b *testing.B) { round(b, families(), false, 64<<20) })
+	for state := range growing + 1 {
+		b.Run(state.String(), func(b *testing.B) { round(b, families(), state, 0) })
+		b.Run(state.String()+"-cold", func(b *testing.B) { round(b, families(), state, 64<<20) })
+	}
 	h := find(b, "/")
 	for _, s := range h.sources() {
 		b.Run(strings.TrimPrefix(s.controller+":", ":")+s.file, func(b *testing.B) {
@@ -48,12 +48,23 @@ func BenchmarkRead(b *testing.B) {
 					names = append(names, f.family)
 				}
 			}
-			round(b, families(names...), true, 0)
+			round(b, families(names...), growing, 0)
 		})
 	}
 }
 
-func round(b *testing.B, fams []*metric.Family, active bool, sweep int) {
+// doing is what the targets of a benchmark did since the last round.
+type doing int
+
+const (
+	idle doing = iota
+	active
+	growing
+)
+
+func (s doing) String() string { return [...]string{"idle", "active", "growing"}[s] }
+
+func round(b *testing.B, fams []*metric.Family, did doing, sweep int) {
 	all := openAll(b, fams)
 	dst := make([]metric.Reading, 0, 100)
 	cold := make([]byte, sweep)
@@ -65,8 +76,11 @@ func round(b *testing.B, fams []*metric.Family, active bool, sweep int) {
 		}
 		start := cpuTimeUsed()
 		for _, f := range all {
-			if active {
+			if did >= active {
 				f.usage.before--
+			}
+			if did == growing {
+				f.current.before--
 			}
 			var err error
 			if dst, err = f.Read(dst[:0]); err != nil {

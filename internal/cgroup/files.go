@@ -16,7 +16,7 @@ import (
 var ErrGone = errors.New("cgroup is gone")
 
 // Files is the file tier of one target: its cgroup's files, kept open (14
-// descriptors for all families on v2, 18 on hybrid hosts). It belongs to one
+// descriptors for all families on v2, 17 on hybrid hosts). It belongs to one
 // goroutine.
 type Files struct {
 	host  *Host
@@ -26,7 +26,7 @@ type Files struct {
 	tick  int
 	phase int // of the rare reads, so that not all targets have theirs at once
 
-	usage, current level
+	usage, current, met level // CPU time, current memory, charges that met the limit
 }
 
 // A level is a value that tells whether anything happened.
@@ -208,6 +208,8 @@ func (f *Files) put(o *opened, i int, disk string, v uint64, dst []metric.Readin
 		r.Value = f.current.now - min(v, f.current.now)
 	case field.use == activity:
 		f.usage.set(v)
+	case field.use == pressed:
+		f.met.set(v)
 	case disk != "" && field.label == "discard" && v == 0:
 		return dst, fault // few disks ever discard
 	case disk != "":

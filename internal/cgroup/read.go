@@ -24,7 +24,8 @@ const eager = 3
 // Read appends what the files say now: totals for counters, in ns and bytes. A
 // family whose file is missing has no reading; a labelled counter that turns up
 // later began at 0. Files that only a running task changes are read again when
-// one has run, and every tenth time; limits every tenth time. With ErrGone, and with any other error, what could still be
+// one has run, memory.stat when memory moved, and both every tenth time, as are
+// limits. With ErrGone, and with any other error, what could still be
 // read is returned too.
 func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
 	buf := f.host.buffer()
@@ -41,8 +42,7 @@ func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
 	lost := false
 	for i := range f.files {
 		o := &f.files[i]
-		due := rare || lost || o.fresh || o.rhythm == always || o.rhythm == whenActive && !f.rests()
-		if !due {
+		if !rare && !lost && !o.fresh && f.rests(o.rhythm) {
 			dst = append(dst, o.last...)
 			continue
 		}
@@ -59,17 +59,26 @@ func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
 		}
 	}
 	f.tick++
-	f.usage.before, f.current.before = f.usage.now, f.current.now
+	for _, l := range []*level{&f.usage, &f.current, &f.met} {
+		l.before = l.now
+	}
 	if lost {
 		faults = append(faults, ErrGone)
 	}
 	return dst, errors.Join(faults...)
 }
 
-// rests reports whether nothing has run since the last read, as far as is known
-// when cpu.stat and the current memory have been read.
-func (f *Files) rests() bool {
-	return f.usage.still() && (!f.current.seen || f.current.still())
+// rests reports whether files of a rhythm say what they said at the last read,
+// as far as the files before them have told.
+func (f *Files) rests(r rhythm) bool {
+	idle := f.usage.still() && (!f.current.seen || f.current.still())
+	switch r {
+	case whenActive:
+		return idle
+	case whenCharged:
+		return idle || f.current.still() && f.met.still()
+	}
+	return r == rarely
 }
 
 // look opens what was missing. Where nothing is open, only the directory can

@@ -95,29 +95,39 @@ func TestLimitsAreReadRarely(t *testing.T) {
 	}
 }
 
-// memory.stat is not read while neither CPU time nor memory moved.
-func TestMemoryStatRestsWithItsTarget(t *testing.T) {
+// memory.stat is not read while memory stands still; other files are when the
+// target has run.
+func TestFilesRestWithTheirTarget(t *testing.T) {
 	const dir = "/system.slice/redis.service/"
 	h := find(t, unpack(t, "v2"))
-	f := open(t, h, dir, families("cpu_usage", "memory_working_set_bytes", "memory_anon_bytes"))
+	f := open(t, h, dir, families("cpu_usage", "memory_working_set_bytes", "memory_anon_bytes", "memory_max_events", "pids"))
 	f.phase = rareEvery - 1
 	read(t, f)
 	write(t, h, dir+"memory.stat", "anon 77\ninactive_file 1\n")
-	if got := read(t, f)["memory_anon_bytes"]; got != 1675264 {
-		t.Errorf("an idle target's memory.stat was read: %d", got)
-	}
-	write(t, h, dir+"cpu.stat", "usage_usec 1501\n")
-	if got := read(t, f); got["memory_anon_bytes"] != 77 || got["memory_working_set_bytes"] != 9437183 {
-		t.Errorf("after it ran: %v", got)
-	}
-	write(t, h, dir+"memory.stat", "anon 78\ninactive_file 2\n")
-	write(t, h, dir+"memory.current", "9437185\n")
-	if got := read(t, f); got["memory_anon_bytes"] != 78 || got["memory_working_set_bytes"] != 9437183 {
-		t.Errorf("after its memory changed: %v", got)
+	write(t, h, dir+"pids.current", "7\n")
+	for _, step := range []struct {
+		what, file, content string
+		pids, anon          uint64
+	}{
+		{"at rest", "", "", 6, 1675264},
+		{"after it ran", "cpu.stat", "usage_usec 1501\n", 7, 1675264},
+		{"after its memory changed", "memory.current", "9437185\n", 7, 77},
+		{"at rest again", "memory.stat", "anon 78\ninactive_file 1\n", 7, 77},
+		{"after it met its limit", "memory.events", "max 4\n", 7, 77}, // read only when it has run
+		{"after it ran into its limit", "cpu.stat", "usage_usec 1502\n", 7, 78},
+	} {
+		if step.file != "" {
+			write(t, h, dir+step.file, step.content)
+		}
+		if got := read(t, f); got["pids"] != step.pids || got["memory_anon_bytes"] != step.anon {
+			t.Errorf("%s: %v", step.what, got)
+		}
 	}
 	write(t, h, dir+"memory.stat", "anon 79\ninactive_file 2\n")
 	for f.tick%rareEvery != f.phase {
-		read(t, f)
+		if got := read(t, f); got["memory_anon_bytes"] != 78 || got["memory_working_set_bytes"] != 9437184 {
+			t.Errorf("while nothing happens: %v", got)
+		}
 	}
 	if got := read(t, f)["memory_anon_bytes"]; got != 79 {
 		t.Errorf("at the tenth time: %d", got)
@@ -133,6 +143,53 @@ func TestMemoryStatAlone(t *testing.T) {
 	write(t, h, "/system.slice/redis.service/memory.stat", "anon 77\n")
 	if got := read(t, f)["memory_anon_bytes"]; got != 77 {
 		t.Errorf("got %d", got)
+	}
+}
+
+// A process out of descriptors is told what to do, and loses none by it.
+func TestOpenWithoutDescriptors(t *testing.T) {
+	h := find(t, unpack(t, "v2"))
+	next, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(next)
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors()
+	few := unix.Rlimit{Cur: uint64(next) + 4, Max: old.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	f, err := h.Open("/system.slice/redis.service", families())
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if f != nil || !errors.Is(err, unix.EMFILE) || !strings.Contains(err.Error(), "LimitNOFILE=") {
+		t.Errorf("got %v, %v", f, err)
+	}
+	if after := descriptors(); after > before {
+		t.Errorf("%d descriptors leaked", after-before)
+	}
+}
+
+// The number of descriptors that a target takes is stated.
+func TestDescriptorsOfATarget(t *testing.T) {
+	for fixture, c := range map[string]struct {
+		at   string
+		want int
+	}{
+		"v2":     {"/system.slice/redis.service", 14},
+		"hybrid": {"/k8s-e2e/kubepods/burstable/pod" + uid + "/" + idA, 17 - 2}, // two PSI files are not in the fixture
+	} {
+		h := find(t, unpack(t, fixture))
+		before := descriptors()
+		open(t, h, c.at, families())
+		if n := descriptors() - before; n != c.want {
+			t.Errorf("%s: %d descriptors, want %d", fixture, n, c.want)
+		}
 	}
 }
 

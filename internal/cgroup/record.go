@@ -136,7 +136,7 @@ func (r *podmanRecord) identity() (identity, bool) {
 	id := identity{container: more.Name, image: more.Image, runtime: "podman", source: "podman containers.json"}
 	// The container that holds a podman pod's namespaces is called by the pod's
 	// short id.
-	id.pause = strings.HasSuffix(id.container, "-infra") && (id.image == "" || strings.Contains(id.image, "podman-pause"))
+	id.pause = strings.HasSuffix(id.container, "-infra") && (id.image == "" || strings.Contains(id.image, "pause"))
 	return id, id.container != ""
 }
 

@@ -25,6 +25,7 @@ type use int
 const (
 	emit     use = iota
 	activity     // emit; while it stands still nothing ran
+	pressed      // emit; it counts charges that met the limit
 	remember     // keep as the current memory
 	less         // emit the current memory less the value
 )
@@ -41,6 +42,11 @@ const (
 	// nor current memory moved it is read every tenth time, for the rest: pages
 	// that change lists, processes that are moved in.
 	whenActive
+	// whenCharged is for memory.stat, the dearest file. While current memory stands
+	// still, and no charge met the limit, it is read every tenth time: charges of
+	// less than the kernel's batch (64 pages a CPU) and pages that change lists
+	// show late. Where that is not known it is whenActive.
+	whenCharged
 	// rarely is every tenth time, for limits.
 	rarely
 )
@@ -108,21 +114,23 @@ var memoryNow = []field{
 
 var memoryV2 = []source{
 	{file: "memory.current", controller: "memory", parse: parseSingle, fields: memoryNow},
-	{file: "memory.stat", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: memoryStat("")},
 	{file: "memory.swap.current", controller: "memory", rhythm: whenActive, parse: parseSingle, fields: one("memory_swap_bytes")},
 	{file: "memory.events", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: []field{
 		{key: "high", family: "memory_high_events", scale: 1},
-		{key: "max", family: "memory_max_events", scale: 1},
+		{key: "max", family: "memory_max_events", scale: 1, use: pressed},
 		{key: "oom_kill", family: "memory_oom_kills", scale: 1},
 	}},
+	{file: "memory.stat", controller: "memory", rhythm: whenCharged, parse: parseFlat, fields: memoryStat("")},
 	{file: "memory.max", controller: "memory", rhythm: rarely, parse: parseLimit, fields: one("memory_limit_bytes")},
 }
 
 var memoryV1 = []source{
 	{file: "memory.usage_in_bytes", controller: "memory", parse: parseSingle, fields: memoryNow},
-	{file: "memory.stat", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: append(memoryStat("total_"),
+	{file: "memory.failcnt", controller: "memory", rhythm: whenActive, parse: parseSingle, fields: []field{
+		{family: "memory_max_events", scale: 1, use: pressed},
+	}},
+	{file: "memory.stat", controller: "memory", rhythm: whenCharged, parse: parseFlat, fields: append(memoryStat("total_"),
 		field{key: "total_swap", family: "memory_swap_bytes", scale: 1})},
-	{file: "memory.failcnt", controller: "memory", rhythm: whenActive, parse: parseSingle, fields: one("memory_max_events")},
 	{file: "memory.oom_control", controller: "memory", rhythm: whenActive, parse: parseFlat, fields: []field{
 		{key: "oom_kill", family: "memory_oom_kills", scale: 1},
 	}},
