@@ -266,3 +266,16 @@ func TestReadWithoutPermission(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A value that takes two files is not made of one.
+func TestReadOfHalfASource(t *testing.T) {
+	at := "/k8s-e2e/kubepods/burstable/pod" + uid + "/" + idA
+	h := find(t, unpack(t, "hybrid"))
+	if err := os.Remove(h.V1["cpu"] + at + "/cpu.cfs_period_us"); err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors()
+	if got := read(t, open(t, h, at, families("cpu_limit"))); len(got) != 0 || descriptors() != before {
+		t.Errorf("got %v, and %d descriptors", got, descriptors()-before)
+	}
+}
