@@ -31,7 +31,6 @@ func TestContainerOfOneBreath(t *testing.T) {
 		rmdir(t, dir)
 	}
 	defer func() {
-		t.Log("DBG", r.sums["/ agent_uncounted"], r.sums["/ agent_missed_events"], r.sums["/ agent_dropped"], "rem", r.sums["remainder runq_latency"], r.sums["remainder timeslices"])
 	}()
 	for i := range 20 {
 		path := "/" + unique("breath"+strconv.Itoa(i))
