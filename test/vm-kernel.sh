@@ -1,9 +1,10 @@
 # vm-kernel.sh - sourced by vm.sh: Debian's cloud kernels, fetched once into $cache/VERSION as
 #   vmlinux (uncompressed: QEMU boots it at once, where emulated decompression takes seconds), release (uname -r), and
-#   the archive $base (busybox, runc, and the modules below, numbered in the order that insmod needs).
+#   the archive $base (busybox, the programs and modules below, the latter numbered in the order that insmod needs).
 # shellcheck shell=bash
 : "${here:?set by vm.sh: the folder of these scripts}" "${cache:?set by vm.sh}"
 modules="virtio_pci virtio_blk crc32c_generic ext4 loop veth dummy sch_netem tcp_diag udp_diag $MODS"
+programs="runc redis-server redis-cli redis-benchmark"
 # Named after what it is made from, so that runs with other modules do not change it under a run that boots.
 base=base-$({ echo "$modules"; cat "$here/vm-kernel.sh"; } | cksum | cut -d' ' -f1).cpio
 
@@ -50,15 +51,17 @@ END
   rm -f "$out.part"; echo "vm: no ELF kernel found inside $image" >&2; exit 1
 }
 
-# base_archive UNPACKED DIR: busybox, runc with its libraries, empty folders, modules in order of dependency.
+# base_archive UNPACKED DIR: busybox, programs with their libraries, empty folders, modules in order of dependency.
 base_archive() {
   local dir=$2 root=$2/base tree release m
   release=$(cat "$dir/release"); tree=$1/lib/modules/$release; [ -d "$tree" ] || tree=$1/usr/lib/modules/$release
   [ -f "$tree/modules.dep" ] || depmod -b "${tree%/lib/modules/*}" "$release"
   rm -rf "$root"; mkdir -p "$root"/{bin,proc,sys,dev,tmp,run,etc,root,modules,disk,var/log}
   cp "$(command -v busybox)" "$root/bin/busybox"; ln -s busybox "$root/bin/sh"
-  cp "$(command -v runc)" "$root/bin/runc"
-  for m in $(ldd "$root/bin/runc" | grep -o '/[^ ]*'); do mkdir -p "$root$(dirname "$m")"; cp "$m" "$root$m"; done
+  for m in $programs; do cp "$(command -v "$m")" "$root/bin/"; done
+  for m in $(cd "$root/bin" && ldd $programs | grep -oE '(=> )?/[^ :]+ ' | grep -oE '/[^ ]+' | sort -u); do
+    mkdir -p "$root$(dirname "$m")"; cp "$m" "$root$m"
+  done
   echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"; echo '127.0.0.1 localhost' >"$root/etc/hosts"
   local number=100 added=" "
   for m in $modules; do add_module "$m"; done
