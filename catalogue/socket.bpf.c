@@ -170,6 +170,19 @@ MEMBER(tcp_connect_failures)
 MEMBER(tcp_closes)
 MEMBER(udp_drops)
 
+/* The storage of a socket, made where there is none. When two CPUs make it at once
+ * one of them gets nothing, and finds it at the second look. */
+static __always_inline struct socket_last *track(void *sk)
+{
+	struct socket_last *l = bpf_sk_storage_get(&socket_lasts, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!l)
+		l = bpf_sk_storage_get(&socket_lasts, sk, 0, 0);
+	if (!l)
+		vp_fail();
+	return l;
+}
+
 /* connect and listen run in their caller: the socket is the caller's, whoever made
  * it. */
 static __always_inline void claim(struct sock *sk, struct socket_last *l)
@@ -193,12 +206,9 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	l = bpf_sk_storage_get(&socket_lasts, sk, 0, to == CLOSE ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
-	if (!l) {
-		if (to != CLOSE)
-			vp_fail();
+	l = to == CLOSE ? bpf_sk_storage_get(&socket_lasts, sk, 0, 0) : track(sk);
+	if (!l)
 		return 0;
-	}
 	switch (to) {
 	case SYN_SENT:
 		l->active = 1;
@@ -355,11 +365,9 @@ int socket_pass(struct bpf_iter__task_file *ctx)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp || sk->__sk_common.skc_state == CLOSE)
 		return 0;
-	l = bpf_sk_storage_get(&socket_lasts, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!l) {
-		vp_fail();
+	l = track(tp);
+	if (!l)
 		return 0;
-	}
 	if (l->epoch != vp_epoch)
 		baseline(sk, tp, l);
 	slot = vp_task_slot(t);

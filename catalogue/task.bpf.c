@@ -195,20 +195,30 @@ int task_tick(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* Since 6.2 (e8b02296a6b8, with cgroup storage: c4bcfb38a95e) a look at storage
+ * succeeds where it is busy, and only making it fails: none means never visited. */
+enum bpf_func_id___since_6_2 { BPF_FUNC_cgrp_storage_get___since_6_2 = 210 };
+#define NONE_MEANS_NEW bpf_core_enum_value_exists(enum bpf_func_id___since_6_2, BPF_FUNC_cgrp_storage_get___since_6_2)
+
 /* The last of a task: everything it will ever count has been counted, and its
  * css_set still holds its cgroup (kernel/exit.c: delayed_put_task_struct). One that
- * no pass has visited gets its storage here: only so is "never visited" told from
- * "storage busy". Its age does not tell: a task that was released waits for its
- * grace period out of sight of the passes that begin meanwhile. */
+ * no pass has visited gets its storage here: before 6.2 only so is "never visited"
+ * told from "storage busy". Its age does not tell: a task that was released waits
+ * for its grace period out of sight of the passes that begin meanwhile. */
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(task_free, struct task_struct *t)
 {
-	struct task_last *l = bpf_task_storage_get(&task_lasts, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct task_last *l = bpf_task_storage_get(&task_lasts, t, 0, NONE_MEANS_NEW ? 0 : BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct task_last none = {};
 
-	if (!l)
+	if (l) {
+		if (l->epoch == vp_epoch || (!l->epoch && t->start_time >= vp_begin))
+			fold(t, l, vp_task_slot(t));
+	} else if (!NONE_MEANS_NEW) {
 		vp_fail();
-	else if (l->epoch == vp_epoch || (!l->epoch && t->start_time >= vp_begin))
-		fold(t, l, vp_task_slot(t));
+	} else if (t->start_time >= vp_begin) {
+		fold(t, &none, vp_task_slot(t));
+	}
 	return 0;
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -231,10 +232,22 @@ func newTarget(t testing.TB, s *Set, names []string, groups ...*group) *target {
 func want(t testing.TB, names ...string) *Set {
 	t.Helper()
 	s, _ := open(t)
-	if err := s.Want(find(t, s, names...)); err != nil {
+	works(t, s, names...)
+	return s
+}
+
+// works attaches the named families, and fails the test where the kernel refuses one.
+func works(t testing.TB, s *Set, names ...string) {
+	t.Helper()
+	wanted := find(t, s, names...)
+	if err := s.Want(wanted); err != nil {
 		t.Fatal(err)
 	}
-	return s
+	for _, st := range s.Status() {
+		if slices.Contains(wanted, st.Family) && !st.Works {
+			t.Fatalf("%s: %s", st.Family.Name, st.Reason)
+		}
+	}
 }
 
 // A mark is what the cells of a target hold at one moment: by "family",
