@@ -44,7 +44,7 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(strings.TrimPrefix(s.controller+":", ":")+s.file, func(b *testing.B) {
 			var names []string
 			for _, f := range s.fields {
-				if f.use == emit || f.use == activity {
+				if f.use != remember && f.use != less {
 					names = append(names, f.family)
 				}
 			}

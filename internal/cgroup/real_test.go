@@ -23,7 +23,7 @@ func makeCgroup(t testing.TB, h *Host) string {
 	if os.Geteuid() != 0 {
 		t.Fatal("making cgroups needs root: run the tests as root")
 	}
-	at := fmt.Sprintf("/viperprobe-test-%d-%d", os.Getpid(), made.Add(1))
+	at := fmt.Sprintf("/viperprobe-cgroup-test-%d-%d", os.Getpid(), made.Add(1))
 	makeGroups(t, h, at)
 	return at
 }
