@@ -127,7 +127,7 @@ func TestReadOfARemovedCgroup(t *testing.T) {
 		if _, err := f.Read(nil); err != nil {
 			t.Fatal(err)
 		}
-		removeGroups(t, h, at)
+		removeGroups(t, at)
 		var err error
 		for range rareEvery + 1 { // a target of limits only is asked about at the rare reads
 			if _, err = f.Read(nil); err != nil {

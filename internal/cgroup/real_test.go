@@ -45,7 +45,7 @@ func makeGroups(t testing.TB, h *Host, at string) {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { removeGroups(t, h, at) })
+	t.Cleanup(func() { removeGroups(t, at) })
 }
 
 // enable hands the controllers of a v2 cgroup down to its children.
@@ -58,10 +58,27 @@ func enable(t testing.TB, h *Host, at string) {
 	}
 }
 
-// removeGroups waits for the last process to have left.
-func removeGroups(t testing.TB, h *Host, at string) {
+// hierarchies are all mount points of cgroups, also those that we do not read:
+// runc makes groups in each.
+func hierarchies(t testing.TB) []string {
 	t.Helper()
-	for _, m := range mounts(h) {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, " - cgroup") {
+			all = append(all, strings.Fields(line)[4])
+		}
+	}
+	return all
+}
+
+// removeGroups waits for the last process to have left.
+func removeGroups(t testing.TB, at string) {
+	t.Helper()
+	for _, m := range hierarchies(t) {
 		poll(t, "removal of "+m+at, func() bool {
 			err := os.Remove(m + at)
 			return err == nil || errors.Is(err, fs.ErrNotExist)

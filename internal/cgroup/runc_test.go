@@ -66,7 +66,7 @@ func TestRuncContainer(t *testing.T) {
 	bundle(t, dir, at)
 	t.Cleanup(func() {
 		for p := at; p != top; p = filepath.Dir(p) {
-			removeGroups(t, h, p)
+			removeGroups(t, p)
 		}
 	})
 	cmd := exec.Command(runc, "--root", t.TempDir(), "run", "--bundle", dir, id)
