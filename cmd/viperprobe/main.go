@@ -111,7 +111,7 @@ the containers is changed.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newRun(p), newTop(p), newMetrics(p), newDoctor(p), newQuery(p), newExport(p), newVersion())
+	root.AddCommand(newRun(p), newTop(p), newMetrics(p), newDoctor(p), newQuery(p), newExport(p), newVersion(), newDemo())
 	return root
 }
 

@@ -29,7 +29,7 @@ type runOptions struct {
 	LogFormat      choice   `yaml:"log-format"`
 	Pprof          bool     `yaml:"pprof"`
 	ProbeDir       string   `yaml:"probe-dir"`
-	Demo           bool     `yaml:"demo"`
+	Demo           demoMode `yaml:"demo"`
 }
 
 func newRun(p parts) *cobra.Command {

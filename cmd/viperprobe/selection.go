@@ -43,7 +43,7 @@ type selection struct {
 func (s *selection) bind(c *cobra.Command, since string) {
 	s.flags.FlagSet = c.Flags()
 	f := &s.flags
-	f.StringVar(&s.target, "target", "", "glob on a target's name, container, pod, cgroup or id")
+	f.StringVar(&s.target, "target", "", "glob on a target's name, container, pod, cgroup or id; * does not cross /, and /** at the end means the tree")
 	f.StringVar(&s.since, "since", since, "begin: how long ago, or a time as RFC 3339")
 	f.StringVar(&s.until, "until", "", "end, in the same ways (default now)")
 	f.StringVar(&s.by, "by", "target", "sum by target, pod, workload, node or pattern")

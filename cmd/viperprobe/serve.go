@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/agent"
+	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/store"
@@ -55,8 +58,36 @@ func (s *settings) serve(ctx context.Context, p parts, plan policy.Plan, listene
 	if refused := e.Apply(plan); refused != nil && ctx.Err() == nil {
 		log.Warn("plan not in force in full", "err", refused)
 	}
+	stopDemo, err := s.demo(log)
+	if err != nil {
+		stop()
+		return errors.Join(err, <-measured, <-served)
+	}
+	defer func() { err = errors.Join(err, stopDemo()) }()
 	log.Info("serving", "address", listener.Addr().String(), "store", s.Store, "interval", plan.Interval)
 	return errors.Join(<-measured, <-served)
+}
+
+// demo starts the workload if it is wanted; what it gives stops it.
+func (s *settings) demo(log *slog.Logger) (stop func() error, err error) {
+	host, err := cgroup.Find("/")
+	if err != nil {
+		return nil, unsupported(err)
+	}
+	wanted, err := wantsDemo(s.Demo.String(), host)
+	if err != nil || !wanted {
+		return func() error { return nil }, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("start demo: %w", err)
+	}
+	d := &demo{program: program, prefix: "viperprobe-demo"}
+	if err := d.startIn(host); err != nil {
+		return nil, err
+	}
+	log.Info("demo started", "cgroups", "/"+d.prefix+"-*")
+	return d.stop, nil
 }
 
 // A statusDocument is what /api/status says.

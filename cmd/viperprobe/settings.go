@@ -24,7 +24,7 @@ type settings struct {
 func defaults() runOptions {
 	return runOptions{
 		Interval: span(time.Second), Families: []string{"default"}, Listen: "127.0.0.1:9733", Store: "./viperprobe.data",
-		RetentionTime: span(15 * 24 * time.Hour), RetentionSize: 2 << 30, MaxSeries: 50_000, LogFormat: oneOf("text", "json"),
+		RetentionTime: span(15 * 24 * time.Hour), RetentionSize: 2 << 30, MaxSeries: 50_000, LogFormat: oneOf("text", "json"), Demo: "off",
 	}
 }
 
@@ -54,7 +54,8 @@ func (s *settings) bindServer(set *pflag.FlagSet) {
 	f.text(&s.LogLevel, "log-level", "level", "debug, info, warn or error")
 	f.text(&s.LogFormat, "log-format", "format", "text or json")
 	f.BoolVar(&s.Pprof, "pprof", false, "serve /debug/pprof")
-	f.BoolVar(&s.Demo, "demo", false, "start a small workload of our own to have something to see")
+	f.text(&s.Demo, "demo", "mode", "start a small workload of our own to have something to see: off, on, or auto, which is on when there is no container")
+	f.Lookup("demo").NoOptDefVal = "on"
 	f.StringVar(&s.config, "config", "", "YAML file with the same keys as these flags")
 }
 

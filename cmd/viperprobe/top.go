@@ -25,9 +25,10 @@ var topFamilies = []string{
 	"block_latency", "requests", "request_latency", "context_switches", "page_faults", "threads",
 }
 
-// onceWindows is how many empty windows --once waits through: the first may
-// only set the baseline.
-const onceWindows = 3
+// onceWindows is how many windows --once waits for one that has values. The first
+// is passed over in any case: it is shorter than the others, and what lived before
+// it has only its baseline there.
+const onceWindows = 4
 
 // top is what the command was asked for.
 type top struct {
@@ -49,7 +50,7 @@ each window: rates per second of counters, last values of gauges, and p50, p90 a
 p99 of histograms. Press ? for the keys. It measures by itself, stores nothing, and
 needs the same rights as run.
 
-With --once it prints the first window and ends. -o json is an array of
+With --once it prints the first whole window and ends. -o json is an array of
 {target: {id, node, namespace, pod, container, workload, cgroup}, values: {family:
 number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 no cgroup v2"),
 		Example: `  viperprobe top
@@ -179,7 +180,7 @@ func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, 
 	})
 }
 
-// printOnce prints the first window that has values.
+// printOnce prints the first whole window that has values.
 func (t *top) printOnce(ctx context.Context, batches <-chan *metric.Batch, families []*metric.Family, w io.Writer) error {
 	var rows []tui.Row
 	for range onceWindows {
@@ -187,6 +188,9 @@ func (t *top) printOnce(ctx context.Context, batches <-chan *metric.Batch, famil
 		case <-ctx.Done():
 			return nil
 		case b := <-batches:
+			if b.Seq == 1 {
+				continue
+			}
 			rows = tui.Rows(b, families, tui.By(t.by))
 			if b.Partial {
 				fmt.Fprintf(t.log, "viperprobe: the window is not complete: %s\n", strings.Join(b.Faults, "; "))

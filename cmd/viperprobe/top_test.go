@@ -55,14 +55,16 @@ func runScripted(t *testing.T, s *scripted, args ...string) (code int, stdout, s
 func window(samples ...metric.Sample) *metric.Batch {
 	end := time.Date(2026, 11, 24, 12, 0, 2, 0, time.UTC)
 	return &metric.Batch{
-		Start: end.Add(-2 * time.Second), End: end, Interval: 2 * time.Second,
+		Seq: 2, Start: end.Add(-2 * time.Second), End: end, Interval: 2 * time.Second,
 		Groups: []metric.Group{{Target: &metric.Target{ID: "1", Kind: metric.Plain, Node: "n", Cgroup: "/a"}, Samples: samples}},
 	}
 }
 
 func TestTopOnce(t *testing.T) {
 	families := testFamilies()
-	s := &scripted{batches: []*metric.Batch{window(metric.Sample{Family: families[2], Value: 3_999_000})}}
+	first := window(metric.Sample{Family: families[2], Value: 1})
+	first.Seq = 1 // only sets the baseline
+	s := &scripted{batches: []*metric.Batch{first, window(metric.Sample{Family: families[2], Value: 3_999_000})}}
 	code, out, faults := runScripted(t, s, "--once", "-o", "json", "--families", "network", "--cgroup", "/a")
 	if code != exitOK || faults != "" {
 		t.Fatal(code, faults)

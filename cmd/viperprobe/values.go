@@ -138,6 +138,22 @@ func (c *choice) UnmarshalText(text []byte) error {
 
 func (c *choice) String() string { return c.value }
 
+// A demoMode says when the demo is started: off, on, auto. In a file, true and
+// false are as good.
+type demoMode string
+
+func (d *demoMode) UnmarshalText(text []byte) error {
+	modes := map[string]demoMode{"off": "off", "on": "on", "auto": "auto", "false": "off", "true": "on"}
+	mode, ok := modes[string(text)]
+	if !ok {
+		return fmt.Errorf("want off, on or auto, have %q", text)
+	}
+	*d = mode
+	return nil
+}
+
+func (d *demoMode) String() string { return string(*d) }
+
 // oneOf is a choice whose default is the first word.
 func oneOf(words ...string) choice { return choice{words[0], words} }
 
