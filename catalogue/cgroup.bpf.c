@@ -69,31 +69,39 @@ static __always_inline u32 take(u32 template)
 	return slot;
 }
 
-/* A slot is only given where user space will hear of it, who takes it back. */
+/* Enters a new cgroup by what its parent says, and gives its slot. A slot of its
+ * own is only given where user space will hear of it, who takes it back. */
+static __always_inline u32 enter(u64 id, u64 parent, bool told)
+{
+	struct vp_cgroup *p = bpf_map_lookup_elem(&vp_cgroups, &parent), c;
+
+	if (!p)
+		return VP_REMAINDER;
+	c = *p;
+	if (c.levels == 1) {
+		c.slot = told ? take(c.template) : VP_REMAINDER;
+		c.template = 0;
+	}
+	if (c.levels)
+		c.levels--;
+	if (bpf_map_update_elem(&vp_cgroups, &id, &c, BPF_ANY))
+		__sync_fetch_and_add(&vp_no_room, 1);
+	return c.slot;
+}
+
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_mkdir, struct cgroup *cgrp, const char *path)
 {
 	u64 id = cgrp->kn->id, parent = cgrp->self.parent->cgroup->kn->id;
-	struct vp_cgroup c = {}, *p;
 	struct vp_event *e;
 
 	if (cgrp->root->hierarchy_id) /* v1: its ids collide with ours */
 		return 0;
 	e = event();
-	p = bpf_map_lookup_elem(&vp_cgroups, &parent);
-	if (p) {
-		c = *p;
-		if (c.levels == 1) {
-			c.slot = e ? take(c.template) : VP_REMAINDER;
-			c.template = 0;
-		}
-		if (c.levels)
-			c.levels--;
-		if (bpf_map_update_elem(&vp_cgroups, &id, &c, BPF_ANY))
-			__sync_fetch_and_add(&vp_no_room, 1);
-	}
 	if (e)
-		tell(e, cgrp, parent, VP_MKDIR, c.slot, path);
+		tell(e, cgrp, parent, VP_MKDIR, enter(id, parent, true), path);
+	else
+		enter(id, parent, false);
 	return 0;
 }
 
