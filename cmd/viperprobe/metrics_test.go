@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,5 +40,26 @@ func TestMetricsJSON(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// docs/metrics.md is what the catalogue says: `go test ./cmd/viperprobe -run Docs -update`.
+func TestDocs(t *testing.T) {
+	const path = "../../docs/metrics.md"
+	var out, faults bytes.Buffer
+	if code := execute(t.Context(), newParts(), []string{"metrics", "-o", "markdown"}, &out, &faults); code != exitOK {
+		t.Fatal(code, faults.String())
+	}
+	if *update {
+		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(got), "\n"), strings.Split(out.String(), "\n")); diff != "" {
+		t.Errorf("docs/metrics.md is old (run go test ./cmd/viperprobe -run Docs -update): %s", diff)
 	}
 }
