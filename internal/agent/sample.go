@@ -58,6 +58,9 @@ func (x *target) renew(f *metric.Family) {
 func (s *series) start(r *metric.Reading, whole bool) {
 	if !s.seen && !whole {
 		s.raw = r.Value
+		if s.family.Tier == metric.File { // the files have counted since the target began, whatever became of us
+			s.total = r.Value
+		}
 		if r.Hist != nil {
 			s.hist, s.base = *r.Hist, *r.Hist
 		}
