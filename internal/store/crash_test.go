@@ -70,7 +70,7 @@ func TestKilledWriter(t *testing.T) {
 		if stored, err = strconv.Atoi(lines.Text()); err != nil {
 			t.Fatal(err)
 		}
-		if stored < 150 || killed {
+		if stored < 40 || killed {
 			continue
 		}
 		if _, err := Open(Options{Dir: dir}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprintf("process %d;", child.Process.Pid)) {
@@ -309,14 +309,14 @@ func TestReadOnlyDisk(t *testing.T) {
 // Append says that the disk is full, before and when it is, and goes on when there
 // is room again; nothing that was stored is lost.
 func TestFullDisk(t *testing.T) {
-	for name, keep := range map[string]int64{"kept free": 2 << 20, "to the last byte": 1} {
+	for name, keep := range map[string]int64{"kept free": 1 << 20, "to the last byte": 1} {
 		t.Run(name, func(t *testing.T) {
-			disk := small(t, "size=12m", 0)
+			disk := small(t, "size=5m", 0)
 			dir := filepath.Join(disk, "store")
 			s := openStore(t, Options{Dir: dir, MinFree: keep})
 			l := newLoad(100)
 			ballast := filepath.Join(disk, "ballast")
-			if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o644); err != nil {
+			if err := os.WriteFile(ballast, make([]byte, 3<<20), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			seq, stored := 1, uint64(0)

@@ -14,26 +14,30 @@ import (
 type edges struct {
 	last  []int // native bucket that ends a classic one
 	bound []float64
+	le    [][]byte // bound as text
 }
 
-func classicEdges(u metric.Unit) edges {
-	var e edges
+func (g *gathering) edges(u metric.Unit) edges {
+	e, made := g.classic[u]
+	if made {
+		return e
+	}
 	for i := range metric.Buckets - 1 {
 		if metric.SchemaIndex(u, i)%4 == 0 {
 			e.last, e.bound = append(e.last, i), append(e.bound, metric.Bound(u, i))
 		}
 	}
 	e.last, e.bound = append(e.last, metric.Buckets-1), append(e.bound, math.Inf(1))
+	for _, b := range e.bound {
+		e.le = append(e.le, appendTextFloat(nil, b))
+	}
+	g.classic[u] = e
 	return e
 }
 
-// histogram is h with classic buckets, and with native ones where they can be sent.
+// histogram is h with classic buckets.
 func (g *gathering) histogram(f *metric.Family, h *metric.Hist) *dto.Histogram {
-	e, made := g.classic[f.Unit]
-	if !made {
-		e = classicEdges(f.Unit)
-		g.classic[f.Unit] = e
-	}
+	e := g.edges(f.Unit)
 	out := &dto.Histogram{SampleSum: new(float64(h.Sum) / f.Scale()), Bucket: make([]*dto.Bucket, len(e.last))}
 	buckets := make([]struct {
 		dto.Bucket
@@ -41,19 +45,23 @@ func (g *gathering) histogram(f *metric.Family, h *metric.Hist) *dto.Histogram {
 	}, len(e.last))
 	n, next := uint64(0), h.First
 	for i := range e.last {
-		for ; next <= e.last[i] && next < h.First+len(h.Counts); next++ {
-			n += h.Counts[next-h.First]
-		}
+		n, next = e.upTo(i, h, n, next)
 		b := &buckets[i]
 		b.count = n
 		b.CumulativeCount, b.UpperBound = &b.count, &e.bound[i]
 		out.Bucket[i] = &b.Bucket
 	}
 	out.SampleCount = &n
-	if g.native {
-		addNative(out, f, h)
-	}
 	return out
+}
+
+// upTo goes on with the sum n of h's buckets before next, to the end of classic
+// bucket i.
+func (e *edges) upTo(i int, h *metric.Hist, n uint64, next int) (uint64, int) {
+	for ; next <= e.last[i] && next < h.First+len(h.Counts); next++ {
+		n += h.Counts[next-h.First]
+	}
+	return n, next
 }
 
 // addNative adds the same counts as a native histogram of schema 2.

@@ -20,29 +20,47 @@ import (
 // OpenMetrics, or protobuf, which alone carries native histograms.
 func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
-	g := newGathering(s.Recent.View(), r.URL.Query().Get("workload") == "true", format.FormatType() == expfmt.TypeProtoDelim)
-	families := g.families()
+	g := newGathering(s.Recent.View(), r.URL.Query().Get("workload") == "true")
+	rest := []*dto.MetricFamily{g.info()}
 	if s.Own != nil {
-		families = append(families, ownFamilies(s.Own())...)
+		rest = append(rest, ownFamilies(s.Own())...)
 	}
 	w.Header().Set("Content-Type", string(format))
 	out := bufio.NewWriterSize(w, 64<<10)
+	err := g.write(out, format, rest)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil { // the scraper went away
+		s.Log.Debug("write metrics", "err", err)
+	}
+}
+
+// write writes everything. Text, what most scrapers take, has an encoder of its
+// own that costs a quarter of the general one.
+func (g *gathering) write(out *bufio.Writer, format expfmt.Format, rest []*dto.MetricFamily) error {
 	e := expfmt.NewEncoder(out, format)
-	for _, f := range families {
+	var buffer []byte
+	for i := range g.families {
+		f := &g.families[i]
+		if format.FormatType() == expfmt.TypeTextPlain {
+			buffer = g.text(buffer[:0], f)
+			if _, err := out.Write(buffer); err != nil {
+				return err
+			}
+		} else if err := e.Encode(g.dto(f, format.FormatType() == expfmt.TypeProtoDelim)); err != nil {
+			return err
+		}
+	}
+	for _, f := range rest {
 		if err := e.Encode(f); err != nil {
-			s.Log.Debug("write metrics", "family", f.GetName(), "err", err)
-			return
+			return err
 		}
 	}
 	if c, ok := e.(expfmt.Closer); ok {
-		if err := c.Close(); err != nil {
-			s.Log.Debug("write metrics", "err", err)
-			return
-		}
+		return c.Close()
 	}
-	if err := out.Flush(); err != nil {
-		s.Log.Debug("write metrics", "err", err)
-	}
+	return nil
 }
 
 // A source is one target on /metrics.
@@ -50,7 +68,9 @@ type source struct {
 	group  *metric.Group
 	ended  bool
 	epoch  time.Time // of the agent
-	labels []*dto.LabelPair
+	labels []store.Pair
+	text   []byte           // labels as text
+	pairs  []*dto.LabelPair // labels as protobuf; made when wanted
 }
 
 // began is since when totals count, where that is known: the target began under
@@ -62,15 +82,27 @@ func (s *source) began() *timestamppb.Timestamp {
 	return timestamppb.New(s.group.Target.Started)
 }
 
-// A gathering makes the families of one scrape.
+// A gathering is what one scrape is told.
 type gathering struct {
-	sources []source
-	native  bool // with native histograms
-	classic map[metric.Unit]edges
+	sources  []source
+	families []gathered // by name
+	classic  map[metric.Unit]edges
 }
 
-func newGathering(v *store.View, workload, native bool) *gathering {
-	g := &gathering{native: native, classic: map[metric.Unit]edges{}}
+// gathered is one family with its samples.
+type gathered struct {
+	family  *metric.Family
+	name    string
+	entries []entry
+}
+
+type entry struct {
+	source *source
+	sample *metric.Sample
+}
+
+func newGathering(v *store.View, workload bool) *gathering {
+	g := &gathering{classic: map[metric.Unit]edges{}}
 	taken := map[metric.TargetID]bool{}
 	for _, b := range v.Batches {
 		for i := range b.Groups {
@@ -88,7 +120,33 @@ func newGathering(v *store.View, workload, native bool) *gathering {
 		}
 	}
 	g.label(workload)
+	g.sort()
 	return g
+}
+
+// sort puts the samples of one family together.
+func (g *gathering) sort() {
+	index := map[*metric.Family]int{}
+	for i := range g.sources {
+		src := &g.sources[i]
+		for j := range src.group.Samples {
+			m := &src.group.Samples[j]
+			if src.ended && m.Family.Kind == metric.Gauge {
+				continue // what is gone has no memory
+			}
+			if m.Family.Kind == metric.Histogram && m.Sum == nil {
+				continue // it was not read
+			}
+			at, found := index[m.Family]
+			if !found {
+				at = len(g.families)
+				index[m.Family] = at
+				g.families = append(g.families, gathered{family: m.Family, name: m.Family.PromName()})
+			}
+			g.families[at].entries = append(g.families[at].entries, entry{src, m})
+		}
+	}
+	slices.SortFunc(g.families, func(a, b gathered) int { return cmp.Compare(a.name, b.name) })
 }
 
 // label gives every source its labels, no two the same ones.
@@ -107,7 +165,7 @@ func (g *gathering) label(workload bool) {
 		t := g.sources[i].group.Target
 		pairs := store.PublicLabels(t)
 		if workload && t.Workload != "" {
-			pairs = append(pairs, store.Pair{Name: "workload", Value: t.Workload})
+			pairs = append(pairs, store.Pair{Name: "workload", Value: strings.ToValidUTF8(t.Workload, "\uFFFD")})
 		}
 		var key strings.Builder
 		for _, p := range pairs {
@@ -117,7 +175,7 @@ func (g *gathering) label(workload bool) {
 			pairs = append(pairs, store.Pair{Name: "target", Value: string(t.ID)})
 		}
 		taken[key.String()] = true
-		g.sources[i].labels = labelPairs(pairs)
+		g.sources[i].labels = pairs
 	}
 }
 
@@ -129,31 +187,23 @@ func labelPairs(pairs []store.Pair) []*dto.LabelPair {
 	return out
 }
 
-// families are those of the samples by name, and viperprobe_target_info.
-func (g *gathering) families() []*dto.MetricFamily {
-	found := map[*metric.Family]*dto.MetricFamily{}
+// info is viperprobe_target_info.
+func (g *gathering) info() *dto.MetricFamily {
 	info := family(store.InfoName, "What is known of a target besides the labels of its series; always 1.", dto.MetricType_GAUGE)
-	out := []*dto.MetricFamily{info}
 	for i := range g.sources {
-		src := &g.sources[i]
-		info.Metric = append(info.Metric, &dto.Metric{Label: labelPairs(store.InfoLabels(src.group.Target)), Gauge: &dto.Gauge{Value: new(1.0)}})
-		for j := range src.group.Samples {
-			m := &src.group.Samples[j]
-			if src.ended && m.Family.Kind == metric.Gauge {
-				continue // what is gone has no memory
-			}
-			f := found[m.Family]
-			if f == nil {
-				f = family(m.Family.PromName(), m.Family.Help, dtoType(m.Family.Kind))
-				found[m.Family] = f
-				out = append(out, f)
-			}
-			if made := g.sample(src, m); made != nil {
-				f.Metric = append(f.Metric, made)
-			}
-		}
+		ls := labelPairs(store.InfoLabels(g.sources[i].group.Target))
+		info.Metric = append(info.Metric, &dto.Metric{Label: ls, Gauge: &dto.Gauge{Value: new(1.0)}})
 	}
-	slices.SortFunc(out, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return info
+}
+
+// dto is a family in the form that expfmt encodes.
+func (g *gathering) dto(f *gathered, native bool) *dto.MetricFamily {
+	out := family(f.name, f.family.Help, dtoType(f.family.Kind))
+	out.Metric = make([]*dto.Metric, len(f.entries))
+	for i, e := range f.entries {
+		out.Metric[i] = g.sample(e.source, e.sample, native)
+	}
 	return out
 }
 
@@ -171,9 +221,12 @@ func dtoType(k metric.Kind) dto.MetricType {
 	return dto.MetricType_GAUGE
 }
 
-// sample is one series of a scrape; nil for a histogram that was not read.
-func (g *gathering) sample(src *source, m *metric.Sample) *dto.Metric {
-	ls := src.labels
+// sample is one series of a scrape.
+func (g *gathering) sample(src *source, m *metric.Sample, native bool) *dto.Metric {
+	if src.pairs == nil {
+		src.pairs = labelPairs(src.labels)
+	}
+	ls := src.pairs
 	if n := len(m.Family.Labels); n > 0 {
 		ls = slices.DeleteFunc(slices.Clone(ls), func(p *dto.LabelPair) bool { return hasLabel(m.Family, p.GetName()) })
 		for i := range n {
@@ -186,10 +239,10 @@ func (g *gathering) sample(src *source, m *metric.Sample) *dto.Metric {
 	case metric.Counter:
 		return &dto.Metric{Label: ls, Counter: &dto.Counter{Value: new(float64(m.Total) / m.Family.Scale()), CreatedTimestamp: src.began()}}
 	case metric.Histogram:
-		if m.Sum == nil {
-			return nil
-		}
 		h := g.histogram(m.Family, m.Sum)
+		if native {
+			addNative(h, m.Family, m.Sum)
+		}
 		h.CreatedTimestamp = src.began()
 		return &dto.Metric{Label: ls, Histogram: h}
 	}
