@@ -61,12 +61,10 @@ func (s *settings) checkPaths() []error {
 	var faults []error
 	for _, p := range []struct {
 		key, path string
-		dir       bool
 	}{
-		{"tls-cert", s.TLSCert, false},
-		{"tls-key", s.TLSKey, false},
-		{"basic-auth-file", s.BasicAuthFile, false},
-		{"probe-dir", s.ProbeDir, true},
+		{"tls-cert", s.TLSCert},
+		{"tls-key", s.TLSKey},
+		{"basic-auth-file", s.BasicAuthFile},
 	} {
 		if p.path == "" {
 			continue
@@ -74,9 +72,7 @@ func (s *settings) checkPaths() []error {
 		switch info, err := os.Stat(p.path); {
 		case err != nil:
 			faults = append(faults, s.fault(p.key, "%v", err))
-		case p.dir && !info.IsDir():
-			faults = append(faults, s.fault(p.key, "%s is a file, want a directory", p.path))
-		case !p.dir && info.IsDir():
+		case info.IsDir():
 			faults = append(faults, s.fault(p.key, "%s is a directory, want a file", p.path))
 		}
 	}

@@ -100,9 +100,7 @@ func (d *demo) stop() error {
 	}
 	for _, m := range d.members {
 		late := time.AfterFunc(demoGrace, func() { _ = m.process.Process.Kill() }) // it may have ended
-		err := m.process.Wait()
-		late.Stop()
-		if err != nil {
+		if err := m.process.Wait(); late.Stop() && err != nil {                    // when late, we killed it
 			faults = append(faults, fmt.Errorf("end demo: %w", err))
 		}
 		faults = append(faults, os.Remove(m.cgroup))

@@ -19,7 +19,7 @@ type finding struct {
 
 func newDoctor(p parts) *cobra.Command {
 	output := oneOf("table", "json")
-	f := flags{}
+	f, probes := flags{}, ""
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say which families work on this machine, and why others do not",
@@ -37,14 +37,18 @@ work, 4 none of those that need BPF does.`,
 	}
 	f.FlagSet = c.Flags()
 	f.output(&output)
+	f.probes(&probes)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.err(); err != nil {
 			return err
 		}
+		p, err := p.withProbes(probes)
+		if err != nil {
+			return usage(err)
+		}
 		signs := examine("/")
-		findings, more := p.check()
+		findings, more := p.check(p)
 		signs = append(signs, more...)
-		var err error
 		if output.value == "json" {
 			for _, s := range signs {
 				if s.mark == fault {

@@ -89,7 +89,7 @@ func TestDoctor(t *testing.T) {
 	some := []finding{all[0], {"cpu_usage", false, "", "no file"}, all[2]}
 	none := []finding{{"runq_latency", false, "", "no BTF"}, all[1], {"tcp_sent_bytes", false, "", "no BTF"}}
 	for code, found := range map[int][]finding{exitOK: all, exitPartial: some, exitUnsupported: none} {
-		p := parts{families: testFamilies(), check: func() ([]finding, []sign) { return found, []sign{{"cgroup v2", fault, "not mounted"}} }}
+		p := parts{families: testFamilies(), check: func(parts) ([]finding, []sign) { return found, []sign{{"cgroup v2", fault, "not mounted"}} }}
 		var out, faults bytes.Buffer
 		if got := execute(t.Context(), p, []string{"doctor", "-o", "json"}, &out, &faults); got != code {
 			t.Errorf("exit code %d, want %d", got, code)

@@ -17,8 +17,9 @@ import (
 // parts are what the commands need of the packages below. Tests bring their own.
 type parts struct {
 	families []*metric.Family
-	engine   func(engineConfig) (engine, error) // Run releases what it took
-	check    func() ([]finding, []sign)         // which families work, in catalogue order
+	object   func(name string) ([]byte, error)         // compiled hook groups of the families
+	engine   func(parts, engineConfig) (engine, error) // Run releases what it took
+	check    func(parts) ([]finding, []sign)           // which families work, in catalogue order
 }
 
 // An engine measures what its plan wants and publishes one batch per window.
@@ -36,18 +37,13 @@ type engineConfig struct {
 }
 
 func newParts() parts {
-	all := catalogue.Families()
-	return parts{
-		families: all,
-		engine:   func(c engineConfig) (engine, error) { return newEngine(all, c) },
-		check:    func() ([]finding, []sign) { return checkMachine(all) },
-	}
+	return parts{families: catalogue.Families(), object: catalogue.Object, engine: newEngine, check: checkMachine}
 }
 
 // newEngine is the agent in this process. Where BPF cannot work for want of
 // rights it is a fault, which a person can mend; where the kernel lacks it, the
 // file tier is still worth having.
-func newEngine(all []*metric.Family, c engineConfig) (engine, error) {
+func newEngine(p parts, c engineConfig) (engine, error) {
 	host, err := cgroup.Find("/")
 	if err != nil {
 		return nil, unsupported(err)
@@ -61,7 +57,7 @@ func newEngine(all []*metric.Family, c engineConfig) (engine, error) {
 	if err := host.View(); err != nil {
 		c.Log.Warn("only a part of the machine is seen", "err", err)
 	}
-	a, err := agent.New(agent.Options{Host: host, Families: all, Object: catalogue.Object, Sinks: c.Sinks, Log: c.Log})
+	a, err := agent.New(agent.Options{Host: host, Families: p.families, Object: p.object, Sinks: c.Sinks, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -77,17 +73,17 @@ func unsupported(err error) error {
 }
 
 // checkMachine loads and attaches every family once.
-func checkMachine(all []*metric.Family) ([]finding, []sign) {
+func checkMachine(p parts) ([]finding, []sign) {
 	host, err := cgroup.Find("/")
 	if err != nil {
-		return findings(all, nil, nil, err), []sign{{"cgroup v2", fault, err.Error()}}
+		return findings(p.families, nil, nil, err), []sign{{"cgroup v2", fault, err.Error()}}
 	}
 	signs := []sign{{"cgroup v2", well, host.V2}, {"whole machine", well, "this is the machine's PID namespace, and its root cgroup is seen"}}
 	if err := host.View(); err != nil {
 		signs[1] = sign{"whole machine", fault, err.Error()}
 	}
-	statuses, err := probe.Check(probe.Options{Families: all, Object: catalogue.Object})
-	return findings(all, host.Check(all), statuses, err), signs
+	statuses, err := probe.Check(probe.Options{Families: p.families, Object: p.object})
+	return findings(p.families, host.Check(p.families), statuses, err), signs
 }
 
 // findings puts together what the tiers say: files by name the reason why not,

@@ -29,6 +29,10 @@ standard error.` + codes(),
 	s.bind(c, "15d")
 	s.flags.output(&output)
 	c.RunE = func(c *cobra.Command, names []string) error {
+		p, err := p.withProbes(s.probes)
+		if err != nil {
+			return usage(err)
+		}
 		if len(names) == 0 {
 			names = []string{"all"}
 		}

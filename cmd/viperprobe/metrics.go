@@ -14,7 +14,7 @@ import (
 
 func newMetrics(p parts) *cobra.Command {
 	output := oneOf("table", "json", "markdown")
-	f := flags{}
+	f, probes := flags{}, ""
 	c := &cobra.Command{
 		Use:   "metrics [NAME...]",
 		Short: "List the metric families, or show one in full",
@@ -25,13 +25,17 @@ in full.` + codes(),
 	}
 	f.FlagSet = c.Flags()
 	f.output(&output)
+	f.probes(&probes)
 	c.RunE = func(c *cobra.Command, names []string) error {
 		if err := f.err(); err != nil {
 			return err
 		}
+		p, err := p.withProbes(probes)
+		if err != nil {
+			return usage(err)
+		}
 		families := p.families
 		if len(names) > 0 {
-			var err error
 			if families, err = policy.Resolve(names, p.families); err != nil {
 				return usage(err)
 			}

@@ -13,6 +13,11 @@ func (f *flags) output(c *choice) {
 	f.VarP(&flagText{"output", "format", c, &f.faults}, "output", "o", "output format: "+strings.Join(c.words, ", "))
 }
 
+// probes binds the flag that brings a person's own probes.
+func (f *flags) probes(dir *string) {
+	f.StringVar(dir, "probe-dir", "", "also your own probes: a directory with compiled objects and their rows (*.o, *.yaml)")
+}
+
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)

@@ -38,6 +38,10 @@ time,target,label,count,sum,p50,p90,p99.` + codes(),
 	s.bind(c, "5m")
 	s.flags.output(&output)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		p, err := p.withProbes(s.probes)
+		if err != nil {
+			return usage(err)
+		}
 		f, err := oneFamily(args[0], p.families)
 		if err := errors.Join(err, s.check(time.Now())); err != nil {
 			return usage(err)

@@ -59,7 +59,8 @@ A flag that is given wins over the file.` + codes("4 no cgroup v2"),
 	s.bindPlan(c.Flags())
 	s.bindServer(c.Flags())
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := s.load(p.families); err != nil {
+		p, err := s.load(p)
+		if err != nil {
 			return usage(err)
 		}
 		plan, err := s.plan(p.families)

@@ -36,7 +36,7 @@ type selection struct {
 	target, since, until, by string
 	rate                     bool
 	step                     span
-	url, dir                 string
+	url, dir, probes         string
 	from, to                 time.Time
 }
 
@@ -50,6 +50,7 @@ func (s *selection) bind(c *cobra.Command, since string) {
 	f.BoolVar(&s.rate, "rate", false, "counters and histograms per second")
 	f.text(&s.step, "step", "duration", "one row for each step of this length (default: one for each window)")
 	f.StringVar(&s.url, "url", defaultURL, "address of a running instance")
+	f.probes(&s.probes)
 	f.StringVar(&s.dir, "store", defaultStore, "directory of a store, read when it is given, or when nothing runs at --url")
 }
 

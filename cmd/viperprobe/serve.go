@@ -34,7 +34,7 @@ func (s *settings) serve(ctx context.Context, p parts, plan policy.Plan, listene
 	}
 	defer func() { err = errors.Join(err, samples.Close()) }()
 	recent := store.NewRecent(store.RecentOptions{})
-	e, err := p.engine(engineConfig{Sinks: []agent.Sink{recent, samples}, Log: log})
+	e, err := p.engine(p, engineConfig{Sinks: []agent.Sink{recent, samples}, Log: log})
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func TestServe(t *testing.T) {
 	if err := set.Parse([]string{"--families", "cpu_usage,runq_latency", "--interval", "100ms", "--store", dir}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.load(p.families); err != nil {
+	if _, err := s.load(p); err != nil {
 		t.Fatal(err)
 	}
 	plan, err := s.plan(p.families)

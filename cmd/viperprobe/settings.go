@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"viperprobe.dev/viperprobe/internal/document"
-	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 )
 
@@ -36,7 +35,7 @@ func (s *settings) bindPlan(set *pflag.FlagSet) {
 	f.StringSliceVar(&s.Families, "families", s.Families, "families, aliases, classes, tiers, default or all; may be repeated")
 	f.StringArrayVar(&s.Cgroups, "cgroup", nil, "measure only targets whose cgroup path matches this glob; /** at the end means the tree; may be repeated")
 	f.StringArrayVar(&s.ExcludeCgroups, "exclude-cgroup", nil, "leave out targets whose cgroup path matches this glob; may be repeated")
-	f.StringVar(&s.ProbeDir, "probe-dir", "", "also load your own probes: compiled objects with their rows")
+	f.probes(&s.ProbeDir)
 }
 
 // bindServer binds the flags that say where samples go.
@@ -59,23 +58,27 @@ func (s *settings) bindServer(set *pflag.FlagSet) {
 	f.StringVar(&s.config, "config", "", "YAML file with the same keys as these flags")
 }
 
-// load reads the file, lets flags that were given win, and checks everything.
-// All faults come back together.
-func (s *settings) load(catalogue []*metric.Family) error {
+// load reads the file, lets flags that were given win, adds the person's own
+// probes and checks everything. All faults come back together.
+func (s *settings) load(p parts) (parts, error) {
 	faults := s.flags.faults
 	s.flags.faults = nil
 	if s.config != "" {
 		merged := defaults()
 		d, err := document.Read(s.config, &merged, document.Options{Nearest: policy.Nearest})
 		if err != nil {
-			return errors.Join(append(faults, err)...)
+			return p, errors.Join(append(faults, err)...)
 		}
 		s.document = d
 		if err := s.merge(merged); err != nil {
-			return err
+			return p, err
 		}
 	}
-	return errors.Join(append(faults, s.check(catalogue)...)...)
+	p, err := p.withProbes(s.ProbeDir)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	return p, errors.Join(append(faults, s.check(p.families)...)...)
 }
 
 // merge puts the file's values in place of those that no flag gave.

@@ -32,7 +32,8 @@ func parse(t *testing.T, args ...string) (*settings, error) {
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
-	return &s, s.load(testFamilies())
+	_, err := s.load(parts{families: testFamilies()})
+	return &s, err
 }
 
 func write(t *testing.T, text string) string {
@@ -149,7 +150,7 @@ func TestLoadFaults(t *testing.T) {
 			`v.yaml:1:family: unknown key, did you mean "families"?`,
 		}},
 		"no file": {[]string{"--config", "/none.yaml"}, []string{"read document: open /none.yaml: no such file or directory"}},
-		"kinds":   {[]string{"--tls-cert", "/", "--probe-dir", file}, []string{"--tls-cert: has no key: give --tls-key too", "--tls-cert: / is a directory, want a file", "--probe-dir: " + file + " is a file, want a directory"}},
+		"kinds":   {[]string{"--tls-cert", "/", "--probe-dir", file}, []string{"--probe-dir: want a directory: open " + file + ": not a directory", "--tls-cert: has no key: give --tls-key too", "--tls-cert: / is a directory, want a file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parse(t, tc.args...)

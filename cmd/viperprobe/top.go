@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -66,8 +67,12 @@ number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 no cgroup v2"
 	t.flags.output(&t.output)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		t.log = c.ErrOrStderr()
+		if !c.Flags().Changed("families") {
+			t.Families = present(topFamilies, p.families)
+		}
+		p, fault := t.load(p)
 		families, err := t.resolve(p.families)
-		if err != nil {
+		if err := errors.Join(fault, err); err != nil {
 			return usage(err)
 		}
 		plan, err := t.plan(p.families)
@@ -79,16 +84,17 @@ number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 no cgroup v2"
 	return c
 }
 
-// resolve checks the command line and gives the families to show.
+// present is the names that the catalogue has.
+func present(names []string, catalogue []*metric.Family) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, err := policy.Resolve([]string{name}, catalogue)
+		return err != nil
+	})
+}
+
+// resolve checks what is top's own and gives the families to show.
 func (t *top) resolve(catalogue []*metric.Family) ([]*metric.Family, error) {
-	if !t.flags.Changed("families") {
-		for _, name := range topFamilies {
-			if _, err := policy.Resolve([]string{name}, catalogue); err == nil {
-				t.Families = append(t.Families, name)
-			}
-		}
-	}
-	faults := []error{t.load(catalogue)}
+	var faults []error
 	if err := checkBy(t.by, words(tui.Bys)); err != nil {
 		faults = append(faults, err)
 	}
@@ -130,7 +136,7 @@ func (t *top) watch(ctx context.Context, p parts, plan policy.Plan, families []*
 		log = slog.New(slog.NewTextHandler(t.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	batches := newLatest()
-	e, err := p.engine(engineConfig{Sinks: []agent.Sink{batches}, Log: log})
+	e, err := p.engine(p, engineConfig{Sinks: []agent.Sink{batches}, Log: log})
 	if err != nil {
 		return err
 	}

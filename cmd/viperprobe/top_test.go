@@ -46,7 +46,7 @@ func (s *scripted) Run(ctx context.Context) error {
 
 func runScripted(t *testing.T, s *scripted, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	p := parts{families: testFamilies(), engine: func(c engineConfig) (engine, error) { s.sink = c.Sinks[0]; return s, nil }}
+	p := parts{families: testFamilies(), engine: func(_ parts, c engineConfig) (engine, error) { s.sink = c.Sinks[0]; return s, nil }}
 	var out, faults bytes.Buffer
 	code = execute(t.Context(), p, append([]string{"top"}, args...), &out, &faults)
 	return code, out.String(), faults.String()
