@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"testing"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+var (
+	snapshot = &metric.Family{Name: "s", Kind: metric.Counter, Tier: metric.Snapshot}
+	files    = &metric.Family{Name: "f", Kind: metric.Counter, Tier: metric.File}
+	events   = &metric.Family{Name: "e", Kind: metric.Counter, Tier: metric.Event}
+	latency  = &metric.Family{Name: "h", Kind: metric.Histogram, Tier: metric.Event, Unit: metric.Seconds}
+)
+
+func TestCounterOverTime(t *testing.T) {
+	for name, tc := range map[string]struct {
+		family *metric.Family
+		born   bool
+		says   []uint64
+		want   []uint64 // increases
+		total  uint64
+	}{
+		"older than we":              {snapshot, false, []uint64{100, 130, 130, 150}, []uint64{0, 30, 0, 20}, 50},
+		"born under us":              {snapshot, true, []uint64{100, 130}, []uint64{100, 30}, 130},
+		"files tell their own total": {files, false, []uint64{100, 130}, []uint64{0, 30}, 130},
+		"events count from nothing":  {events, false, []uint64{5, 7}, []uint64{5, 2}, 7},
+		"a little lower, then on":    {snapshot, true, []uint64{10, 9, 9, 12}, []uint64{10, 0, 0, 2}, 12},
+	} {
+		x := newTarget(&metric.Target{Kind: metric.Plain}, 5)
+		x.born = tc.born
+		var m metric.Sample
+		for i, v := range tc.says {
+			r := metric.Reading{Family: tc.family, Value: v}
+			m = x.begin(0, &r).sample(&r)
+			if m.Value != tc.want[i] {
+				t.Errorf("%s: window %d increased by %d, want %d", name, i, m.Value, tc.want[i])
+			}
+		}
+		if m.Total != tc.total {
+			t.Errorf("%s: total %d, want %d", name, m.Total, tc.total)
+		}
+	}
+}
+
+// A family that was off for a while reports nothing of that while.
+func TestRenewed(t *testing.T) {
+	x := newTarget(&metric.Target{Kind: metric.Plain}, 5)
+	x.born = true
+	see := func(v uint64) uint64 {
+		r := metric.Reading{Family: snapshot, Value: v}
+		return x.begin(0, &r).sample(&r).Value
+	}
+	see(10)
+	x.measured = true
+	x.renew(snapshot)
+	if got := see(500); got != 0 {
+		t.Errorf("first window after the while: %d, want 0", got)
+	}
+	if got := see(503); got != 3 {
+		t.Errorf("second window: %d, want 3", got)
+	}
+}
+
+func TestHistogramOverTime(t *testing.T) {
+	x := newTarget(&metric.Target{Kind: metric.Plain}, 5)
+	see := func(sum uint64, at ...int) metric.Sample {
+		counts := make([]uint64, metric.Buckets)
+		for _, i := range at {
+			counts[i]++
+		}
+		h := metric.NewHist(sum, counts)
+		r := metric.Reading{Family: latency, Hist: &h}
+		return x.begin(0, &r).sample(&r)
+	}
+	if m := see(5, 3, 7); m.Hist.Count() != 2 || m.Sum.Count() != 2 {
+		t.Errorf("first: %d and %d observations, want 2 and 2", m.Hist.Count(), m.Sum.Count())
+	}
+	if m := see(9, 3, 7, 7); m.Hist.Count() != 1 || m.Hist.At(7) != 1 || m.Hist.Sum != 4 || m.Sum.Count() != 3 {
+		t.Errorf("second: window %+v, sum %+v", m.Hist, m.Sum)
+	}
+}
+
+// Readings come in the same order most of the time, and are told apart when they
+// do not.
+func TestSeriesAreFoundOutOfOrder(t *testing.T) {
+	x := newTarget(&metric.Target{Kind: metric.Plain}, 5)
+	x.born = true
+	see := func(at int, disk string, v uint64) uint64 {
+		r := metric.Reading{Family: files, Labels: [2]string{disk}, Value: v}
+		return x.begin(at, &r).sample(&r).Value
+	}
+	see(0, "vda", 10)
+	see(1, "vdb", 20)
+	if a, b := see(0, "vdb", 21), see(1, "vda", 13); a != 1 || b != 3 {
+		t.Errorf("increases %d and %d, want 1 and 3", a, b)
+	}
+}
