@@ -156,7 +156,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	return errors.Join(s.db.Close(), s.lock.Close())
+	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+		return fmt.Errorf("close store %s: %w; what was appended is in its log", s.options.Dir, err)
+	}
+	return nil
 }
 
 // Stats returns the counts of now.
@@ -219,7 +222,8 @@ func openError(dir string, err error) error {
 		return fmt.Errorf("open store %s: %w (%w); free some space, or use another directory (--store)", dir, ErrFull, err)
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("open store %s: a file is in the way: %w; use another directory (--store)", dir, err)
-	case errors.Is(err, os.ErrNotExist):
+	}
+	if errno := syscall.Errno(0); errors.As(err, &errno) { // the machine's trouble, not the data's
 		return fmt.Errorf("open store %s: %w", dir, err)
 	}
 	return fmt.Errorf("open store %s: %w: %w; move what is named here out of the store (its samples are lost), or use another directory (--store)", dir, ErrCorrupt, err)
