@@ -19,7 +19,7 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Load and attach every family once, and say which work here",
 		Long:  "Check exits with 0 when all families work, 3 when some do not, 4 when none of BPF does.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			host, err := cgroup.Find(root)
 			if err != nil {

@@ -39,6 +39,8 @@ func main() {
 		Use:           "viperprobe-agent",
 		Short:         "Measure the containers of this machine (the privileged process alone)",
 		SilenceErrors: true, SilenceUsage: true,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return codedError{err, exitUsage} })
 	root.AddCommand(newRun(), newCheck())
@@ -46,6 +48,14 @@ func main() {
 		fmt.Fprintf(os.Stderr, "viperprobe-agent: %v\n", err)
 		os.Exit(codeOf(err))
 	}
+}
+
+// noArgs is cobra.NoArgs as a usage error.
+func noArgs(c *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(c, args); err != nil {
+		return codedError{err, exitUsage}
+	}
+	return nil
 }
 
 func codeOf(err error) int {

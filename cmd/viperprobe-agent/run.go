@@ -3,10 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +34,7 @@ func newRun() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Measure and write each window to standard output as a line of JSON",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return run(c.Context(), f, c.OutOrStdout())
 		},
@@ -43,14 +46,25 @@ func newRun() *cobra.Command {
 	return c
 }
 
-// jsonLines is the sink of an agent that stands alone.
-type jsonLines struct{ w *bufio.Writer }
+// jsonLines is the sink of an agent that stands alone. Without a reader there is
+// nothing to measure for, so what cannot be written ends the run, which reports it.
+type jsonLines struct {
+	w    *bufio.Writer
+	fail context.CancelCauseFunc
+}
 
 func (j jsonLines) Publish(_ context.Context, b *metric.Batch) error {
-	if err := codec.WriteJSON(j.w, b); err != nil {
-		return fmt.Errorf("write batch %d to standard output: %w", b.Seq, err)
+	err := codec.WriteJSON(j.w, b)
+	if err == nil {
+		err = j.w.Flush()
 	}
-	return j.w.Flush()
+	if errors.Is(err, syscall.EPIPE) {
+		err = fmt.Errorf("%w: whoever read it has gone", err)
+	}
+	if err != nil {
+		j.fail(fmt.Errorf("write batch %d: %w", b.Seq, err))
+	}
+	return nil
 }
 
 func run(ctx context.Context, f runFlags, out io.Writer) error {
@@ -59,14 +73,23 @@ func run(ctx context.Context, f runFlags, out io.Writer) error {
 	if err != nil {
 		return codedError{err, exitUsage}
 	}
+	if err := checkRights(); err != nil {
+		return err
+	}
 	host, err := cgroup.Find(f.root)
 	if err != nil {
 		return err
 	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	// Without this the Go runtime ends the process at a write to a closed standard
+	// output, with nothing said and the kernel side left to the kernel.
+	signal.Ignore(syscall.SIGPIPE)
 	a, err := agent.New(agent.Options{
 		Host: host, Families: all, Object: catalogue.Object,
-		Sinks: []agent.Sink{jsonLines{bufio.NewWriter(out)}},
-		Log:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Sinks: []agent.Sink{jsonLines{bufio.NewWriter(out), fail}},
+		Log:   log,
 	})
 	if err != nil {
 		return err
@@ -74,9 +97,13 @@ func run(ctx context.Context, f runFlags, out io.Writer) error {
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
 	if err := a.Apply(plan); err != nil {
-		slog.New(slog.NewTextHandler(os.Stderr, nil)).Warn("plan not in force in full", "err", err)
+		log.Warn("plan not in force in full", "err", err)
 	}
-	return <-done
+	err = <-done
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
 }
 
 func (f *runFlags) plan(all []*metric.Family) (policy.Plan, error) {
