@@ -60,15 +60,15 @@ func (q *queue) run() {
 	}
 }
 
-// drainTime is how long close waits for the sink.
-const drainTime = 1500 * time.Millisecond
+// finishTime is how long close waits for the sink.
+const finishTime = 1500 * time.Millisecond
 
 // close hands over what is queued and waits for the sink, but not for ever.
 func (q *queue) close() {
 	close(q.batches)
 	select {
 	case <-q.done:
-	case <-time.After(drainTime):
+	case <-time.After(finishTime):
 		q.log.Error("sink did not finish in time", "batches", len(q.batches))
 	}
 }

@@ -81,6 +81,9 @@ func (a *Agent) follow(now time.Time) {
 		a.check(a.tree.resync(now))
 	}
 	a.tree.expire(now)
+	if len(a.tree.crowded) > 0 {
+		a.tree.uncrowd(now)
+	}
 }
 
 func (a *Agent) check(err error) {

@@ -10,9 +10,9 @@ import (
 	"viperprobe.dev/viperprobe/internal/probe"
 )
 
-// drainLimit is how long a removed target may be referred to (by sockets that
+// drainTime is how long a removed target may be referred to (by sockets that
 // linger, by IO in flight) before it is given up.
-const drainLimit = 60 * time.Second
+const drainTime = 60 * time.Second
 
 // A tree is every cgroup of the machine and the target that each belongs to.
 type tree struct {
@@ -23,7 +23,9 @@ type tree struct {
 	bySlot    map[uint32]*target
 	templates map[string]uint32 // slot by the names of the families that it wants
 	waiting   []*target         // for a name
+	crowded   []*group          // would be targets, but all slots are taken
 	names     *cgroup.Names
+	drain     time.Duration
 	future    []*metric.Family // what templates switch on
 	highest   uint32           // slot that was ever a target's or a template's
 	lost      uint64           // events that the kernel side could not tell, as of the last resync
@@ -40,7 +42,7 @@ type group struct {
 }
 
 func newTree(a *Agent) tree {
-	return tree{a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{}, templates: map[string]uint32{}, names: &cgroup.Names{Host: a.host}}
+	return tree{a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{}, templates: map[string]uint32{}, names: &cgroup.Names{Host: a.host}, drain: drainTime}
 }
 
 // resync makes the tree be what is on the machine: at the start, and when events
@@ -142,6 +144,34 @@ func (t *tree) given(id uint64) uint32 {
 	return c.Slot
 }
 
+// crowd keeps a group that got no slot: it is counted with the remainder until one
+// is free.
+func (t *tree) crowd(g *group, err error) {
+	if len(t.crowded) == 0 {
+		t.a.log.Error("new targets are not measured", "cgroup", g.path, "err", err)
+	}
+	t.a.own.noSlot++
+	t.crowded = append(t.crowded, g)
+}
+
+// uncrowd gives slots that have become free to groups that wait for one.
+func (t *tree) uncrowd(now time.Time) {
+	waiting := t.crowded
+	t.crowded = nil
+	for i, g := range waiting {
+		if !g.removed.IsZero() {
+			continue
+		}
+		if err := t.own(g, now, false); err != nil {
+			t.a.log.Error("cgroup not measured in full", "cgroup", g.path, "err", err)
+		}
+		if len(t.crowded) > 0 {
+			t.crowded = append(t.crowded, waiting[i+1:]...)
+			return
+		}
+	}
+}
+
 // unowned reports whether a slot was given out by the kernel side and is nobody's.
 func (t *tree) unowned(slot uint32) bool {
 	return slot > probe.NodeSlot && t.bySlot[slot] == nil && !t.isTemplate(slot)
@@ -171,8 +201,8 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 	if t.a.probes != nil {
 		var err error
 		if slot, err = t.take(g); err != nil {
-			t.a.own.noSlot++
-			return err
+			t.crowd(g, err)
+			return nil
 		}
 	}
 	g.target = newTarget(t.a.host.Target(g.path, g.id, now), slot)
@@ -237,10 +267,10 @@ func (t *tree) release(g *group) {
 	}
 }
 
-// expire gives up removed groups that are still referred to after drainLimit.
+// expire gives up removed groups that are still referred to after the time to drain.
 func (t *tree) expire(now time.Time) {
 	for _, g := range t.groups {
-		if !g.removed.IsZero() && now.Sub(g.removed) > drainLimit {
+		if !g.removed.IsZero() && now.Sub(g.removed) > t.drain {
 			t.release(g)
 		}
 	}

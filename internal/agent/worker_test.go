@@ -242,10 +242,17 @@ const interval = 100 * time.Millisecond
 // measureAll starts an agent with the given families on.
 func measureAll(t testing.TB, names ...string) *running {
 	t.Helper()
+	return measureIn(t, "/", names...)
+}
+
+// measureIn is measureAll on a machine whose runtimes keep their files below root.
+func measureIn(t testing.TB, root string, names ...string) *running {
+	t.Helper()
 	host, err := cgroup.Find("/")
 	if err != nil {
 		t.Fatal(err)
 	}
+	host.Root = root
 	families := catalogue.Families()
 	l := newLedger()
 	a, err := New(Options{Host: host, Families: families, Object: catalogue.Object, Sinks: []Sink{l}})
