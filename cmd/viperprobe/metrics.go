@@ -70,6 +70,7 @@ type description struct {
 	Source      string              `json:"source"`
 	Kernel      string              `json:"kernel,omitempty"`
 	Prometheus  string              `json:"prometheus"`
+	OnDemand    bool                `json:"on_demand"` // not among the families that are measured by default
 }
 
 func describe(families []*metric.Family) []description {
@@ -77,7 +78,7 @@ func describe(families []*metric.Family) []description {
 	for _, f := range families {
 		d := description{
 			Name: f.Name, Class: f.Class, Tier: f.Tier, Kind: f.Kind, Unit: f.Unit, Owner: f.Owner, Labels: []string{},
-			Aliases: append([]string{}, f.Aliases...), Hooks: hooks(f), Help: f.Help, Source: f.Source, Kernel: f.Kernel, Prometheus: f.PromName(),
+			Aliases: append([]string{}, f.Aliases...), Hooks: hooks(f), Help: f.Help, Source: f.Source, Kernel: f.Kernel, Prometheus: f.PromName(), OnDemand: f.OnDemand,
 		}
 		for _, l := range f.Labels {
 			d.Labels = append(d.Labels, l.Name)
@@ -162,6 +163,9 @@ func writeFamily(w io.Writer, f *metric.Family) error {
 			name = "or else"
 		}
 		line(name, strings.Join(rung, ", "))
+	}
+	if f.OnDemand {
+		line("on demand", "measured only when it is named: --families "+f.Name)
 	}
 	if f.Kernel != "" {
 		line("kernel", f.Kernel+" or newer")

@@ -32,9 +32,9 @@ func TestMetricsJSON(t *testing.T) {
 	const text = `[
 	{"name":"block_latency","class":"disk","tier":"event","kind":"histogram","unit":"s","labels":["operation","device"],
 	 "label_values":{"operation":["read","write"]},"owner":"bio","aliases":[],"hooks":["a","b","c"],"help":"How long.",
-	 "source":"a tracepoint","kernel":"6.1","prometheus":"viperprobe_block_latency_seconds"},
+	 "source":"a tracepoint","kernel":"6.1","prometheus":"viperprobe_block_latency_seconds","on_demand":false},
 	{"name":"pids","class":"process","tier":"file","kind":"gauge","unit":"1","labels":[],"owner":"cgroup","aliases":[],"hooks":[],
-	 "help":"","source":"","prometheus":"viperprobe_pids"}]`
+	 "help":"","source":"","prometheus":"viperprobe_pids","on_demand":false}]`
 	if err := json.Unmarshal([]byte(text), &want); err != nil {
 		t.Fatal(err)
 	}

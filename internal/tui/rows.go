@@ -52,9 +52,9 @@ type Row struct {
 }
 
 // Rows sums the samples of a batch over families' labels and over by: counters
-// and gauges are added, histograms merged. Only the families given appear. The
-// node counts its containers too; where targets are summed it gives only what no
-// other target has. Rows are sorted by name; those without values are left out.
+// and gauges are added, histograms merged. Only the families given appear. What the
+// node gives holds that of its containers too: by node it stands for their sum, by
+// anything else but target it is left out. Rows are sorted by name; those without values are left out.
 func Rows(b *metric.Batch, families []*metric.Family, by By) []Row {
 	seconds := b.End.Sub(b.Start).Seconds()
 	if seconds <= 0 {
@@ -64,23 +64,21 @@ func Rows(b *metric.Batch, families []*metric.Family, by By) []Row {
 	for _, f := range families {
 		wanted[f.Name] = true
 	}
-	elsewhere := map[string]bool{}
-	rows := map[string]*Row{}
-	var nodes []*metric.Group
+	whole := map[string]bool{} // families that the node gives by itself
 	for i := range b.Groups {
-		g := &b.Groups[i]
-		if g.Target.Kind == metric.Node && by != ByTarget {
-			nodes = append(nodes, g)
-			continue
+		if g := &b.Groups[i]; g.Target.Kind == metric.Node && by == ByNode {
+			for j := range g.Samples {
+				whole[g.Samples[j].Family.Name] = true
+			}
 		}
-		for j := range g.Samples {
-			elsewhere[g.Samples[j].Family.Name] = true
-		}
-		row(rows, g.Target, by).add(g.Samples, seconds, func(name string) bool { return wanted[name] })
 	}
-	for _, g := range nodes {
-		if by == ByNode {
-			row(rows, g.Target, by).add(g.Samples, seconds, func(name string) bool { return wanted[name] && !elsewhere[name] })
+	rows := map[string]*Row{}
+	for i := range b.Groups {
+		switch g := &b.Groups[i]; {
+		case g.Target.Kind != metric.Node:
+			row(rows, g.Target, by).add(g.Samples, seconds, func(name string) bool { return wanted[name] && !whole[name] })
+		case by == ByTarget || by == ByNode:
+			row(rows, g.Target, by).add(g.Samples, seconds, func(name string) bool { return wanted[name] })
 		}
 	}
 	out := make([]Row, 0, len(rows))

@@ -34,7 +34,7 @@ func twoPods() *metric.Batch {
 				sample("cpu_usage", 5e8, 0),
 			}},
 			{Target: &metric.Target{ID: "n", Kind: metric.Node, Node: "n", Cgroup: "/"}, Samples: []metric.Sample{
-				sample("cpu_usage", 5e9, 0), sample("block_latency", 20, 1), sample(costCPU, 4e6, 0),
+				sample("cpu_usage", 6e9, 0), sample("block_latency", 20, 1), sample(costCPU, 4e6, 0),
 			}},
 			{Target: &metric.Target{ID: "r", Kind: metric.Remainder, Node: "n", Cgroup: "/"}, Samples: []metric.Sample{
 				sample("cpu_usage", 5e8, 0),
@@ -49,12 +49,12 @@ func TestRows(t *testing.T) {
 	for by, want := range map[By]map[string][]float64{
 		ByTarget: {
 			"shop/redis-0/redis": {0.5, 3, 2, 20, 0}, "shop/redis-1/redis": {1.5, 4, 6, 0, 0}, "ssh.service": {0.25, 0, 0, 0, 0},
-			"node": {2.5, 0, 0, 0, 1}, "remainder": {0.25, 0, 0, 0, 0},
+			"node": {3, 0, 0, 0, 1}, "remainder": {0.25, 0, 0, 0, 0},
 		},
 		ByPod:       {"shop/redis-0": {0.5, 3, 2, 20, 0}, "shop/redis-1": {1.5, 4, 6, 0, 0}, "(no pod)": {0.5, 0, 0, 0, 0}},
 		ByWorkload:  {"shop/cache": {2, 7, 8, 20, 0}, "(no workload)": {0.5, 0, 0, 0, 0}},
 		ByNamespace: {"shop": {2, 7, 8, 20, 0}, "(no namespace)": {0.5, 0, 0, 0, 0}},
-		ByNode:      {"n": {2.5, 7, 8, 20, 1}}, // the node's own CPU time holds that of its containers
+		ByNode:      {"n": {3, 7, 8, 20, 1}}, // the node's own CPU time holds that of its containers
 	} {
 		got := map[string][]float64{}
 		for _, r := range Rows(twoPods(), families, by) {
