@@ -20,8 +20,12 @@ import (
 // OpenMetrics, or protobuf, which alone carries native histograms.
 func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
-	g := newGathering(s.Recent.View(), r.URL.Query().Get("workload") == "true")
+	g := newGathering(s.Recent.View(), r.URL.Query().Get("workload") == "true", s.MaxSeries)
 	rest := []*dto.MetricFamily{g.info()}
+	rest = append(rest, ownFamilies([]Own{{
+		Name: "viperprobe_metrics_left_out", Help: "Series that this scrape leaves out because there are too many.",
+		Kind: metric.Gauge, Value: float64(g.leftOut),
+	}})...)
 	if s.Own != nil {
 		rest = append(rest, ownFamilies(s.Own())...)
 	}
@@ -86,6 +90,7 @@ func (s *source) began() *timestamppb.Timestamp {
 type gathering struct {
 	sources  []source
 	families []gathered // by name
+	leftOut  int        // series over the limit
 	classic  map[metric.Unit]edges
 }
 
@@ -101,7 +106,9 @@ type entry struct {
 	sample *metric.Sample
 }
 
-func newGathering(v *store.View, workload bool) *gathering {
+// newGathering takes at most limit series, those of the targets that live longest
+// first.
+func newGathering(v *store.View, workload bool, limit int) *gathering {
 	g := &gathering{classic: map[metric.Unit]edges{}}
 	taken := map[metric.TargetID]bool{}
 	for _, b := range v.Batches {
@@ -120,15 +127,14 @@ func newGathering(v *store.View, workload bool) *gathering {
 		}
 	}
 	g.label(workload)
-	g.sort()
+	g.sort(limit)
 	return g
 }
 
 // sort puts the samples of one family together.
-func (g *gathering) sort() {
-	index := map[*metric.Family]int{}
-	for i := range g.sources {
-		src := &g.sources[i]
+func (g *gathering) sort(limit int) {
+	index, taken := map[*metric.Family]int{}, 0
+	for _, src := range g.eldest() {
 		for j := range src.group.Samples {
 			m := &src.group.Samples[j]
 			if src.ended && m.Family.Kind == metric.Gauge {
@@ -136,6 +142,10 @@ func (g *gathering) sort() {
 			}
 			if m.Family.Kind == metric.Histogram && m.Sum == nil {
 				continue // it was not read
+			}
+			if taken++; taken > limit {
+				g.leftOut++
+				continue
 			}
 			at, found := index[m.Family]
 			if !found {
@@ -152,13 +162,7 @@ func (g *gathering) sort() {
 // label gives every source its labels, no two the same ones.
 func (g *gathering) label(workload bool) {
 	slices.SortStableFunc(g.sources, func(a, b source) int {
-		if a.ended != b.ended {
-			if a.ended {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Or(b.group.Target.Started.Compare(a.group.Target.Started), cmp.Compare(a.group.Target.ID, b.group.Target.ID))
+		return cmp.Or(compareBool(a.ended, b.ended), b.group.Target.Started.Compare(a.group.Target.Started), cmp.Compare(a.group.Target.ID, b.group.Target.ID))
 	})
 	taken := map[string]bool{}
 	for i := range g.sources {
@@ -185,6 +189,28 @@ func labelPairs(pairs []store.Pair) []*dto.LabelPair {
 		out[i] = &dto.LabelPair{Name: &pairs[i].Name, Value: &pairs[i].Value}
 	}
 	return out
+}
+
+// eldest lists the sources, the living before the ended, by when they began.
+func (g *gathering) eldest() []*source {
+	order := make([]*source, len(g.sources))
+	for i := range order {
+		order[i] = &g.sources[i]
+	}
+	slices.SortStableFunc(order, func(a, b *source) int {
+		return cmp.Or(compareBool(a.ended, b.ended), a.group.Target.Started.Compare(b.group.Target.Started))
+	})
+	return order
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // info is viperprobe_target_info.

@@ -122,13 +122,23 @@ func TestMetricsOpenMetrics(t *testing.T) {
 	want(t, body, "# TYPE viperprobe_tcp_sent_bytes counter\n")
 }
 
+// What is over the limit is left out and counted; what lives long stays.
+func TestMetricsLimit(t *testing.T) {
+	_, body, _ := get(t, usual(t, Options{MaxSeries: 20}), "/metrics")
+	want(t, body, "viperprobe_metrics_left_out 9\n", // 5 that live and 1 that ended, without its gauge: 29
+		`viperprobe_tcp_sent_bytes_total{namespace="shop",pod="web-0",container="web",node="n1"} 10000`)
+	if strings.Contains(body, `viperprobe_tcp_sent_bytes_total{namespace="shop",pod="job-0"`) {
+		t.Error("the youngest is there")
+	}
+}
+
 // A name that is not UTF-8 must not cost the scrape.
 func TestMetricsBrokenNames(t *testing.T) {
 	start := begin()
 	c := container("we\xffb\n\"", start)
 	_, body, _ := get(t, serve(t, Options{}, batchAt(start, 1, metric.Group{Target: c, Samples: samples(1)})), "/metrics")
 	p := expfmt.NewTextParser(model.UTF8Validation)
-	if families, err := p.TextToMetricFamilies(strings.NewReader(body)); err != nil || len(families) != 5 {
+	if families, err := p.TextToMetricFamilies(strings.NewReader(body)); err != nil || len(families) != 6 {
 		t.Errorf("%d families, %v", len(families), err)
 	}
 	want(t, body, `container="we�b\n\""`)

@@ -30,7 +30,7 @@ func FuzzText(f *testing.F) {
 		b := batchAt(begin(), 1, metric.Group{Target: c, Samples: []metric.Sample{
 			{Family: sent, Total: total}, {Family: used, Value: total}, {Family: runq, Sum: &h}, {Family: disk, Sum: &h, Labels: [2]string{op}},
 		}})
-		g := newGathering(&store.View{Batches: []*metric.Batch{b}}, true)
+		g := newGathering(&store.View{Batches: []*metric.Batch{b}}, true, 100)
 		for i := range g.families {
 			var theirs bytes.Buffer
 			if _, err := expfmt.MetricFamilyToText(&theirs, g.dto(&g.families[i], false)); err != nil {

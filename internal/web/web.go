@@ -37,6 +37,7 @@ type Options struct {
 	// Ready says why requests should not come yet; nil: ready.
 	Ready func() error
 
+	MaxSeries     int   // on /metrics, histograms counted once; more are left out and counted; 0: 50,000
 	Users         Users // nil: no password
 	Pprof         bool  // serve /debug/pprof
 	MaxConcurrent int   // requests at once, more get 503; 0: 32
@@ -67,6 +68,9 @@ type server struct {
 func Handler(o Options) http.Handler {
 	if o.Interval == 0 {
 		o.Interval = time.Second
+	}
+	if o.MaxSeries == 0 {
+		o.MaxSeries = 50_000
 	}
 	if o.MaxConcurrent == 0 {
 		o.MaxConcurrent = 32
