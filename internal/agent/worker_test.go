@@ -18,6 +18,7 @@ import (
 
 	"viperprobe.dev/viperprobe/catalogue"
 	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 )
@@ -31,25 +32,14 @@ func TestMain(m *testing.M) {
 		work(os.Stdin, os.Stdout)
 		return
 	}
-	unlock := lockKernel()
+	unlock, err := kerneltest.Lock()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	unlock()
 	os.Exit(code)
-}
-
-// lockKernel keeps the tests of other packages from attaching programs meanwhile:
-// while a program is attached to a tracepoint or detached from it, the build
-// kernel (6.18) loses some events for all other programs there, about one in
-// 30,000 switches, and counts no miss.
-func lockKernel() (unlock func()) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "viperprobe-kernel.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return func() { f.Close() }
 }
 
 func work(in io.Reader, out io.Writer) {
