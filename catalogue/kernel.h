@@ -87,6 +87,7 @@ struct sock_common {
 		struct net *net;
 	} skc_net;
 };
+struct bpf_local_storage;
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
@@ -95,6 +96,7 @@ struct sock {
 	u16 sk_type, sk_protocol;
 	u32 sk_ack_backlog, sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct bpf_local_storage *sk_bpf_storage;
 };
 struct tcp_sock {
 	u64 bytes_sent, bytes_retrans, bytes_received, bytes_acked;

@@ -97,10 +97,13 @@ static __always_inline void forget(struct request_socket *l)
 
 static __always_inline struct request_socket *find(struct sock *sk)
 {
-	struct request_socket *l = bpf_sk_storage_get(&request_sockets, sk, 0, 0);
+	struct request_socket *l;
 	struct request_port p;
 	u32 *listened;
 
+	if (!sk->sk_bpf_storage) /* of no object: saves the call */
+		return NULL;
+	l = bpf_sk_storage_get(&request_sockets, sk, 0, 0);
 	if (!l)
 		return NULL;
 	if (l->epoch != vp_epoch)
@@ -128,16 +131,42 @@ static __always_inline struct request_socket *make(void *sk, u32 role)
 	return l;
 }
 
-static __always_inline void own(struct request_socket *l, u32 slot)
+/* The current task's target becomes the owner if it wants any of the families; the
+ * families that it wants. */
+static __always_inline u64 claim(struct request_socket *l, u64 families)
 {
+	u32 slot = vp_task_slot(bpf_get_current_task_btf());
+	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
+
+	if (!s || !(s->on & families))
+		return 0;
 	l->slot = slot;
-	l->gen = vp_gen(slot);
+	l->gen = s->gen;
+	return s->on;
 }
 
-static __always_inline u32 owner(struct request_socket *l)
+/* What the owner wants; the remainder is the owner once that one is gone. */
+static __always_inline u64 wanted(struct request_socket *l)
 {
-	return l->gen == vp_gen(l->slot) ? l->slot : VP_REMAINDER;
+	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &l->slot);
+
+	if (s && s->gen == l->gen)
+		return s->on;
+	l->slot = VP_REMAINDER;
+	l->gen = vp_gen(VP_REMAINDER);
+	return vp_on(VP_REMAINDER, ~0ULL);
 }
+
+static __always_inline void count(struct request_socket *l, u64 *(*member)(struct request_cell *))
+{
+	struct request_cell *c = bpf_map_lookup_elem(&request_cells, &l->slot);
+
+	if (c)
+		__sync_fetch_and_add(member(c), 1);
+}
+
+static __always_inline u64 *requests_of(struct request_cell *c) { return &c->requests; }
+static __always_inline u64 *outbound_requests_of(struct request_cell *c) { return &c->outbound_requests; }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(request_state, struct sock *sk, int from, int to)
@@ -182,16 +211,12 @@ static __always_inline bool payload(struct tcp_sock *tp, struct sk_buff *skb)
 
 static __always_inline void answered(struct request_socket *l, u64 ns)
 {
-	u32 slot = owner(l);
-	struct request_cell *c;
+	u64 on = wanted(l);
 
-	if (vp_on(slot, on_outbound_requests)) {
-		c = bpf_map_lookup_elem(&request_cells, &slot);
-		if (c)
-			__sync_fetch_and_add(&c->outbound_requests, 1);
-	}
-	if (vp_on(slot, on_outbound_latency))
-		vp_observe(&outbound_latency, slot, 0, 1, ns);
+	if (on & on_outbound_requests)
+		count(l, outbound_requests_of);
+	if (on & on_outbound_latency)
+		vp_observe(&outbound_latency, l->slot, 0, 1, ns);
 }
 
 SEC("tp_btf/tcp_probe")
@@ -207,6 +232,10 @@ int BPF_PROG(request_probe, struct sock *sk, struct sk_buff *skb)
 	if (!tp || !payload(tp, skb))
 		return 0;
 	now = bpf_ktime_get_ns();
+	if (l->role == PASSIVE) {
+		l->arrived = now;
+		return 0;
+	}
 	if (!l->arrived) {
 		l->departed = tp->tcp_wstamp_ns;
 		l->write_seq = tp->write_seq;
@@ -220,8 +249,7 @@ int BPF_PROG(request_probe, struct sock *sk, struct sk_buff *skb)
 static __always_inline int received(struct sock *sk, int ret, int flags)
 {
 	struct request_socket *l;
-	u64 arrived, now;
-	u32 slot;
+	u64 arrived, now, on;
 
 	if (ret <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
@@ -232,18 +260,17 @@ static __always_inline int received(struct sock *sk, int ret, int flags)
 	l->arrived = 0;
 	if (l->role != PASSIVE || l->state == READ)
 		return 0;
-	slot = vp_task_slot(bpf_get_current_task_btf());
-	if (!vp_on(slot, passive_families())) {
+	on = claim(l, passive_families());
+	if (!on) {
 		bpf_sk_storage_delete(&request_sockets, sk);
 		return 0;
 	}
 	/* Nothing arrived since the last read: it is the rest of what had come before. */
 	now = bpf_ktime_get_ns();
 	l->start = arrived ? arrived : now;
-	own(l, slot);
 	l->state = READ;
-	if (arrived && vp_on(slot, on_request_wait))
-		vp_observe(&request_wait, slot, 0, 1, now - arrived);
+	if (arrived && on & on_request_wait)
+		vp_observe(&request_wait, l->slot, 0, 1, now - arrived);
 	return 0;
 }
 
@@ -263,8 +290,7 @@ static __always_inline void overtaken(struct sock *sk, struct request_socket *l,
 static __always_inline int sent(struct sock *sk, int ret)
 {
 	struct request_socket *l;
-	struct request_cell *c;
-	u32 slot;
+	u64 on;
 
 	if (ret <= 0)
 		return 0;
@@ -274,24 +300,19 @@ static __always_inline int sent(struct sock *sk, int ret)
 	if (l->role == PASSIVE) {
 		if (l->state != READ || __sync_lock_test_and_set(&l->state, IDLE) != READ)
 			return 0;
-		slot = owner(l);
-		if (vp_on(slot, on_requests)) {
-			c = bpf_map_lookup_elem(&request_cells, &slot);
-			if (c)
-				__sync_fetch_and_add(&c->requests, 1);
-		}
-		if (vp_on(slot, on_request_latency))
-			vp_observe(&request_latency, slot, 0, 1, bpf_ktime_get_ns() - l->start);
+		on = wanted(l);
+		if (on & on_requests)
+			count(l, requests_of);
+		if (on & on_request_latency)
+			vp_observe(&request_latency, l->slot, 0, 1, bpf_ktime_get_ns() - l->start);
 		return 0;
 	}
 	if (l->state == SENT)
 		return 0;
-	slot = vp_task_slot(bpf_get_current_task_btf());
-	if (!vp_on(slot, active_families())) {
+	if (!claim(l, active_families())) {
 		bpf_sk_storage_delete(&request_sockets, sk);
 		return 0;
 	}
-	own(l, slot);
 	l->start = bpf_ktime_get_ns();
 	__sync_lock_test_and_set(&l->state, SENT);
 	if (l->arrived)

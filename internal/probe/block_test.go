@@ -15,7 +15,7 @@ var blockNames = []string{"block_latency", "block_bytes", "block_requests", "blo
 const removeLimit = 10 * time.Second
 
 // blockTarget makes a target with a worker whose IO is charged to it.
-func blockTarget(t *testing.T, s *Set) (*target, *worker, *group) {
+func blockTarget(t testing.TB, s *Set) (*target, *worker, *group) {
 	t.Helper()
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, blockNames, g)
@@ -142,13 +142,14 @@ func TestBlockErrors(t *testing.T) {
 	s := want(t, blockNames...)
 	d := smallLoop(t)
 	tg, w, _ := blockTarget(t, s)
-	old := tg.mark()
+	old, was := tg.mark(), d.stat(t)
 	a := w.do("disk write %s 128 65536", d.path) // 8 MiB, of which the file can have 4
-	m := tg.mark().since(old)
+	m, is := tg.mark().since(old), d.stat(t)
 	if a["errors"] == 0 {
 		t.Fatal("no write went wrong")
 	}
 	m.same(t, "block_errors/write", uint64(a["errors"]))
+	m.same(t, "block_requests/write", is.Writes-was.Writes)
 	m.same(t, "block_requests/write", 128)
 	m.same(t, "block_bytes/write", uint64(128-a["errors"])*65536)
 	lossless(t, s)

@@ -18,7 +18,7 @@ type disk struct {
 }
 
 // testDisk is the VM's blank disk, or a loop device: nothing else uses either.
-func testDisk(t *testing.T) disk {
+func testDisk(t testing.TB) disk {
 	t.Helper()
 	if os.Getenv("VIPERPROBE_VM") == "1" {
 		return disk{"/dev/vda", "vda"}
@@ -27,7 +27,7 @@ func testDisk(t *testing.T) disk {
 }
 
 // smallLoop makes a loop device of 8 MiB over a file that can have 4 MiB.
-func smallLoop(t *testing.T) disk {
+func smallLoop(t testing.TB) disk {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
@@ -50,7 +50,7 @@ func needLoop(t *testing.T) {
 }
 
 // newLoop makes a loop device over a fresh file of that many bytes.
-func newLoop(t *testing.T, file string, size int64) disk {
+func newLoop(t testing.TB, file string, size int64) disk {
 	t.Helper()
 	back, err := os.Create(file)
 	if err != nil {
@@ -104,7 +104,7 @@ func (d disk) stat(t testing.TB) (s struct{ Reads, Read, Writes, Written, Flushe
 // ioGroup makes a cgroup that block IO is charged to and gives it the target's
 // slot: the v2 cgroup itself, or on hybrid hosts one of the blkio hierarchy. join
 // moves a process into it, or into a cgroup below it that has no slot of its own.
-func ioGroup(t *testing.T, tg *target, g *group) (join func(pid int)) {
+func ioGroup(t testing.TB, tg *target, g *group) (join func(pid int)) {
 	t.Helper()
 	mount, hierarchy := blkio(t)
 	if mount == "" {

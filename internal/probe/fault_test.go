@@ -66,7 +66,7 @@ func TestFaultsAreThePagesTouched(t *testing.T) {
 			before := w.quiet()
 			old, oldOther := tg.mark(), tgOther.mark()
 			for kind, pages := range map[string]int{"user": 1000, "kernel": 700} {
-				if n := w.do("fault %s %d", kind, pages)["minor"]; n != int64(pages) {
+				if n := w.do("fault %s %d", kind, pages)["minor"]; n < int64(pages) {
 					t.Fatalf("%d pages were %d faults", pages, n)
 				}
 			}

@@ -1,0 +1,198 @@
+package probe
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// emptyPrograms attaches a program that does nothing to each hook of a hook group,
+// named after the program of ours that is there, and keeps them until the end.
+func emptyPrograms(b *testing.B, o *object) map[string]*ebpf.Program {
+	b.Helper()
+	empties := map[string]*ebpf.Program{}
+	for name := range o.links {
+		spec := o.spec.Programs[name]
+		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Name: "vp_empty", Type: spec.Type, AttachType: spec.AttachType, AttachTo: spec.AttachTo, License: "GPL",
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { p.Close() })
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { l.Close() })
+		empties[name] = p
+	}
+	return empties
+}
+
+// hookCost runs a load once and reports what each program of a hook group took of
+// BPF time a run, beside an empty program on the same hook in the same load, and
+// for all of them the difference per event of the load.
+func hookCost(b *testing.B, s *Set, group string, events int, event string, load func()) {
+	b.Helper()
+	o := s.objects[group]
+	empties := emptyPrograms(b, o)
+	type total struct{ runs, ns uint64 }
+	read := func(p *ebpf.Program) total {
+		st, err := p.Stats()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return total{st.RunCount, uint64(st.Runtime)}
+	}
+	stats, err := ebpf.EnableStats(0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stats.Close()
+	before := map[string][2]total{}
+	for name := range empties {
+		before[name] = [2]total{read(o.coll.Programs[name]), read(empties[name])}
+	}
+	b.ResetTimer()
+	load()
+	b.StopTimer()
+	var net float64
+	for name := range empties {
+		ours, empty := read(o.coll.Programs[name]), read(empties[name])
+		runs := ours.runs - before[name][0].runs
+		if runs == 0 {
+			continue
+		}
+		mine := float64(ours.ns-before[name][0].ns) / float64(runs)
+		none := float64(empty.ns-before[name][1].ns) / float64(empty.runs-before[name][1].runs)
+		b.ReportMetric(mine, name+"-ns")
+		b.ReportMetric(none, name+"-empty-ns")
+		b.ReportMetric(float64(runs)/float64(events), name+"-runs/"+event)
+		net += (mine - none) * float64(runs)
+	}
+	b.ReportMetric(net/float64(events), "net-ns/"+event)
+	b.ReportMetric(0, "ns/op") // one load, not b.N of them
+}
+
+// BenchmarkFaults is the cost of a fault of each mode, and with the gate closed.
+func BenchmarkFaults(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			names := []string{"user_faults", "kernel_faults"}
+			s, _ := open(b)
+			if err := s.Want(find(b, s, names...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			tg := newTarget(b, s, names, g)
+			if gate == "closed" {
+				if err := s.Switch(tg.slot, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w := startWorker(b, workerOptions{Cgroup: g})
+			hookCost(b, s, "fault", 2*20*5000, "fault", func() {
+				for range 20 {
+					w.do("fault user 5000")
+					w.do("fault kernel 5000")
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkBlock is the cost of a request to a loop device.
+func BenchmarkBlock(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, blockNames...)); err != nil {
+				b.Fatal(err)
+			}
+			d := testDisk(b)
+			tg, w, _ := blockTarget(b, s)
+			if gate == "closed" {
+				if err := s.Switch(tg.slot, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			hookCost(b, s, "block", 40*500, "request", func() {
+				for range 40 {
+					w.do("disk write %s 500 4096", d.path)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkRequests is the cost of a request to Redis, 50 connections: for the
+// server alone, with the client's outbound families too, and for nobody.
+func BenchmarkRequests(b *testing.B) {
+	for _, gate := range []string{"server", "both", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			sg, cg := newGroup(b, nil), newGroup(b, nil)
+			port := startRedis(b, sg)
+			s, _ := open(b)
+			if err := s.Want(find(b, s, requestNames...)); err != nil {
+				b.Fatal(err)
+			}
+			if gate != "closed" {
+				newTarget(b, s, requestNames, sg)
+			}
+			if gate == "both" {
+				newTarget(b, s, requestNames, cg)
+			}
+			const n = 200000
+			hookCost(b, s, "request", n, "request", func() { redisBenchmark(b, cg, port, n) })
+		})
+	}
+}
+
+// BenchmarkRedisThroughput is what the request families take from Redis: runs
+// without and with them in turn, and the median over neighbours of what the second
+// loses of throughput, and has more of the server's CPU time a request (which
+// other load on the machine disturbs less).
+func BenchmarkRedisThroughput(b *testing.B) {
+	sg, cg := newGroup(b, nil), newGroup(b, nil)
+	port := startRedis(b, sg)
+	s, _ := open(b)
+	all := find(b, s, requestNames[:3]...)
+	if err := s.Want(all); err != nil {
+		b.Fatal(err)
+	}
+	newTarget(b, s, requestNames[:3], sg)
+	const n, rounds = 100000, 15
+	run := func(wanted []*metric.Family) (rate, cpu float64) {
+		if err := s.Want(wanted); err != nil {
+			b.Fatal(err)
+		}
+		used, began := sg.file(b, "cpu.stat", "usage_usec"), time.Now()
+		redisBenchmark(b, cg, port, n)
+		return n / time.Since(began).Seconds(), float64(sg.file(b, "cpu.stat", "usage_usec")-used) * 1000 / n
+	}
+	var rates, losses, cpus, more []float64
+	for range rounds {
+		r0, c0 := run(nil)
+		r1, c1 := run(all)
+		rates, losses = append(rates, r0), append(losses, 100*(1-r1/r0))
+		cpus, more = append(cpus, c0), append(more, c1-c0)
+	}
+	median := func(v []float64) float64 {
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	b.ReportMetric(median(rates), "requests/s")
+	b.ReportMetric(median(losses), "%loss")
+	b.ReportMetric(median(cpus), "server-cpu-ns/request")
+	b.ReportMetric(median(more), "more-cpu-ns/request")
+	b.ReportMetric(0, "ns/op")
+	b.Logf("%%loss by pair: %.1f", losses)
+}

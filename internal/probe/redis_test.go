@@ -1,0 +1,77 @@
+package probe
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// inGroup makes a command that is born in a cgroup and dies with this thread's
+// process.
+func inGroup(g *group, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, UseCgroupFD: true, CgroupFD: g.fd}
+	return cmd
+}
+
+// startRedis starts redis-server in a cgroup and returns its port once it answers.
+func startRedis(t testing.TB, g *group) string {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("redis-server is not installed (the VMs have no Debian packages)")
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	runtime.LockOSThread() // Pdeathsig follows the thread
+	t.Cleanup(runtime.UnlockOSThread)
+	cmd := inGroup(g, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	eventually(t, "redis-server to listen", func() bool {
+		c, err := net.Dial("tcp4", "127.0.0.1:"+port)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return port
+}
+
+// redisBenchmark asks n times over 50 connections. The tool asks once more: for
+// the server's configuration, two commands in one send.
+func redisBenchmark(t testing.TB, g *group, port string, n int) {
+	t.Helper()
+	cmd := inGroup(g, "redis-benchmark", "-p", port, "-c", "50", "-n", fmt.Sprint(n), "-t", "get", "-q")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRequestsOfRedisAreThoseOfTheBenchmark(t *testing.T) {
+	sg, cg := newGroup(t, nil), newGroup(t, nil)
+	port := startRedis(t, sg)
+	s := want(t, requestNames...)
+	server, client := newTarget(t, s, requestNames, sg), newTarget(t, s, requestNames, cg)
+	for _, n := range []int{1000, 50000} {
+		oldServer, oldClient := server.mark(), client.mark()
+		redisBenchmark(t, cg, port, n)
+		server.mark().since(oldServer).turns(t, uint64(n)+1, 0)
+		client.mark().since(oldClient).turns(t, 0, uint64(n)+1)
+	}
+	lossless(t, s)
+}
