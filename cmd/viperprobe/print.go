@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 )
 
 // output binds the flag -o.
@@ -78,15 +77,4 @@ func wrap(text, indent string, width int) string {
 		column += n
 	}
 	return b.String() + "\n"
-}
-
-// printable replaces what would move a terminal's cursor: names come from
-// containers.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }

@@ -10,6 +10,7 @@ import (
 
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/store"
+	"viperprobe.dev/viperprobe/internal/tui"
 )
 
 // stamp is RFC 3339 with the milliseconds that a store keeps.
@@ -39,7 +40,7 @@ func printRows(w io.Writer, format string, f *metric.Family, rows iter.Seq2[stor
 			t.flush()
 			return err
 		}
-		cells := []string{r.Time.Local().Format("2006-01-02 15:04:05.000"), printable(r.Target), printable(r.Label())}
+		cells := []string{r.Time.Local().Format("2006-01-02 15:04:05.000"), tui.Printable(r.Target), tui.Printable(r.Label())}
 		if f.Kind == metric.Histogram {
 			t.row(append(cells, rounded(r.Count), rounded(r.Sum), rounded(r.P50), rounded(r.P90), rounded(r.P99))...)
 		} else {

@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var update = flag.Bool("update", false, "rewrite what is generated: docs, and the expected output of scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"viperprobe": main})
+	testscript.Main(kerneltest.Locked{M: m}, map[string]func(){"viperprobe": main})
 }
 
 func TestScripts(t *testing.T) {

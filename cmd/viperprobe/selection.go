@@ -21,6 +21,8 @@ import (
 const (
 	defaultURL   = "http://127.0.0.1:9733"
 	defaultStore = "./viperprobe.data"
+
+	answerTimeout = time.Minute // until an instance begins to answer: twice what a query may take there
 )
 
 // A reader is where query and export read from: a running instance, or a store.
@@ -102,7 +104,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 // open finds the place to read from: the running instance, else the store.
 func (s *selection) open(ctx context.Context) (reader, error) {
 	if !s.flags.Changed("store") {
-		m := &web.Remote{URL: s.url, Client: &http.Client{}}
+		m := &web.Remote{URL: s.url, Client: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: answerTimeout}}}
 		switch _, err := m.Gaps(ctx, s.to.Add(-time.Second), s.to); {
 		case err == nil:
 			return m, nil

@@ -26,6 +26,9 @@ func (s *settings) serve(ctx context.Context, p parts, plan policy.Plan, listene
 			return usage(err)
 		}
 	}
+	if s := rightsSign("/proc/self/status"); s.mark == fault {
+		return fmt.Errorf("rights: %s", s.text)
+	}
 	samples, err := store.Open(store.Options{
 		Dir: s.Store, MaxBytes: int64(s.RetentionSize), MaxAge: time.Duration(s.RetentionTime), MaxSeries: int(s.MaxSeries), Log: log,
 	})

@@ -73,7 +73,7 @@ func TestTopOnce(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(`[{"target":{"id":"1","node":"n","namespace":"","pod":"","container":"","workload":"","cgroup":"/a","kind":"cgroup"},
+	if err := json.Unmarshal([]byte(`[{"target":{"id":"1","node":"n","namespace":"","pod":"","container":"","workload":"","cgroup":"/a","kind":"cgroup","pattern":""},
 		"values":{"tcp_sent_bytes":1999500}}]`), &want); err != nil {
 		t.Fatal(err)
 	}

@@ -72,9 +72,9 @@ func shortTime(x float64) string {
 	return scaled(x/60, 60, "min", "h")
 }
 
-// printable replaces what would move the cursor or change colours: names come
+// Printable replaces what would move the cursor or change colours: names come
 // from containers.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'

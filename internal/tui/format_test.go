@@ -54,7 +54,7 @@ func FuzzFit(f *testing.F) {
 		if n < 0 || n > 500 {
 			return
 		}
-		s = printable(s)
+		s = Printable(s)
 		if got := fit(s, n); ansi.StringWidth(got) != n {
 			t.Errorf("fit(%q, %d) = %q, %d cells", s, n, got, ansi.StringWidth(got))
 		}

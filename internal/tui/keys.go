@@ -99,7 +99,7 @@ func (m *model) keyFilter(k tea.KeyPressMsg) {
 		m.filter = ""
 	default:
 		if len(m.filter)+len(k.Text) <= maxFilter {
-			m.filter += printable(k.Text)
+			m.filter += Printable(k.Text)
 		}
 	}
 	m.refresh()

@@ -16,7 +16,7 @@ func (m *model) viewFoot() string {
 	case m.mode == helping:
 		return " " + faint.Styled("any key goes back")
 	case m.message != "":
-		return " " + warn.Styled(printable(m.message))
+		return " " + warn.Styled(Printable(m.message))
 	}
 	line := keysLine("↑↓", "move", "←→", "sort", "r", "reverse", "/", "filter", "f", "families", "b", "by", "Space", "pause", "?", "help", "q", "quit")
 	if m.filter != "" {
@@ -55,7 +55,7 @@ func (m *model) viewPicker() []string {
 			box = "[x]"
 		}
 		text := fmt.Sprintf(" %s %-26s %-11s %-11s ", box, f.Name, f.Class, f.Tier)
-		text += ansi.Truncate(printable(f.Help), max(0, m.width-lastColumn-ansi.StringWidth(text)), "…")
+		text += ansi.Truncate(Printable(f.Help), max(0, m.width-lastColumn-ansi.StringWidth(text)), "…")
 		if i == p.cursor {
 			text = reverse.Styled(fit(text, m.width-lastColumn))
 		}

@@ -34,6 +34,7 @@ type Identity struct {
 	Workload  string            `json:"workload"`
 	Cgroup    string            `json:"cgroup"`
 	Kind      metric.TargetKind `json:"kind"`
+	Pattern   string            `json:"pattern"`
 }
 
 // A Value is one family of one row: a counter's rate per second, a gauge's last
@@ -123,9 +124,9 @@ func row(rows map[string]*Row, t *metric.Target, by By) *Row {
 		key, name = t.Node, t.Node
 	}
 	r, ok := rows[key]
-	id := Identity{t.ID, t.Node, t.Namespace, t.Pod, t.Container, t.Workload, t.Cgroup, t.Kind}
+	id := Identity{t.ID, t.Node, t.Namespace, t.Pod, t.Container, t.Workload, t.Cgroup, t.Kind, t.Pattern}
 	if !ok {
-		r = &Row{Target: id, Values: map[string]Value{}, Name: printable(name)}
+		r = &Row{Target: id, Values: map[string]Value{}, Name: Printable(name)}
 		rows[key] = r
 		return r
 	}
@@ -142,6 +143,7 @@ func (a *Identity) common(b Identity) {
 	keep(&a.Workload, b.Workload)
 	keep(&a.Cgroup, b.Cgroup)
 	keep(&a.Kind, b.Kind)
+	keep(&a.Pattern, b.Pattern)
 }
 
 func keep[T ~string](a *T, b T) {

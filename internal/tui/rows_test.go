@@ -85,9 +85,9 @@ func TestWriteJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `[
-	 {"target":{"id":"a","node":"n","namespace":"shop","pod":"redis-0","container":"redis","workload":"cache","cgroup":"/redis-0","kind":"container"},
+	 {"target":{"id":"a","node":"n","namespace":"shop","pod":"redis-0","container":"redis","workload":"cache","cgroup":"/redis-0","kind":"container","pattern":""},
 	  "values":{"cpu_usage":0.5,"threads":3,"runq_latency":{"count":2,"sum":0.000002,"p50":0.0008955,"p90":0.00095978,"p99":0.00097487}}},
-	 {"target":{"id":"b","node":"n","namespace":"shop","pod":"redis-1","container":"redis","workload":"cache","cgroup":"/redis-1","kind":"container"},
+	 {"target":{"id":"b","node":"n","namespace":"shop","pod":"redis-1","container":"redis","workload":"cache","cgroup":"/redis-1","kind":"container","pattern":""},
 	  "values":{"cpu_usage":1.5,"threads":4,"runq_latency":{"count":0,"sum":0,"p50":null,"p90":null,"p99":null}}}]`
 	var g, w any
 	if err := json.Unmarshal(out.Bytes(), &g); err != nil {

@@ -94,13 +94,13 @@ func (m *model) viewHead() []string {
 		if len(m.rows) == 1 {
 			plural = ""
 		}
-		count = fmt.Sprintf("  %s  every %v  %d %s%s", printable(b.Node), b.Interval, len(m.rows), m.by, plural)
+		count = fmt.Sprintf("  %s  every %v  %d %s%s", Printable(b.Node), b.Interval, len(m.rows), m.by, plural)
 		ours = cost(b)
 		if m.options.Missed != nil && m.options.Missed() > 0 {
 			ours += "  " + warn.Styled(fmt.Sprintf("%d windows missed", m.options.Missed()))
 		}
 		if b.Partial {
-			ours += "  " + warn.Styled(fmt.Sprintf("partial: %s", printable(strings.Join(b.Faults, "; "))))
+			ours += "  " + warn.Styled(fmt.Sprintf("partial: %s", Printable(strings.Join(b.Faults, "; "))))
 		}
 	}
 	if m.ended {
