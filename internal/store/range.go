@@ -9,11 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
@@ -171,118 +168,4 @@ func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey][]s
 		groups[key] = append(groups[key], s)
 	}
 	return groups, set.Err()
-}
-
-// A window is what falls into one row, over all its series.
-type window struct {
-	value   float64 // of series that are done
-	current float64 // of the series at hand: last value, or increase
-	seconds float64 // since the sample before: rates without a step
-	hist    metric.Hist
-}
-
-func (w *window) row(q Query, key rowKey, t int64) Row {
-	row := Row{Time: time.UnixMilli(t).UTC(), Target: key.target, Labels: key.labels}
-	per := 1.0
-	if q.Rate {
-		per = q.Step.Seconds()
-		if q.Step == 0 {
-			per = w.seconds
-		}
-	}
-	if q.Family.Kind != metric.Histogram {
-		row.Value = w.value / per
-		return row
-	}
-	row.Count, row.Sum = float64(w.hist.Count())/per, float64(w.hist.Sum)/q.Family.Scale()/per
-	row.P50, row.P90, row.P99 = w.hist.Quantile(q.Family.Unit, .5), w.hist.Quantile(q.Family.Unit, .9), w.hist.Quantile(q.Family.Unit, .99)
-	return row
-}
-
-// fold adds one series to the windows of its row.
-func fold(q Query, s storage.Series, windows map[int64]*window) error {
-	f := folder{q: q, windows: windows, from: q.From.UnixMilli(), step: q.Step.Milliseconds(), before: -1}
-	it := s.Iterator(nil)
-	for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
-		switch kind {
-		case chunkenc.ValFloat:
-			t, v := it.At()
-			if !value.IsStaleNaN(v) {
-				f.float(t, v)
-			}
-		case chunkenc.ValHistogram, chunkenc.ValFloatHistogram:
-			t, h := it.AtFloatHistogram(nil)
-			if !value.IsStaleNaN(h.Sum) {
-				f.histogram(t, h)
-			}
-		}
-	}
-	for _, w := range windows {
-		w.value += w.current
-		w.current = 0
-	}
-	return it.Err()
-}
-
-// A folder walks one series.
-type folder struct {
-	q       Query
-	windows map[int64]*window
-	from    int64
-	step    int64 // ms; 0: each sample is a row
-	before  int64 // time of the sample before; -1: none
-	total   float64
-	hist    metric.Hist
-	count   uint64
-}
-
-// at is the window of time t, nil when it is before the range.
-func (f *folder) at(t int64) *window {
-	if t <= f.from {
-		return nil
-	}
-	if f.step > 0 {
-		t = (t + f.step - 1) / f.step * f.step
-	}
-	w := f.windows[t]
-	if w == nil {
-		w = &window{}
-		f.windows[t] = w
-	}
-	return w
-}
-
-func (f *folder) float(t int64, v float64) {
-	increases := f.q.Rate && f.q.Family.Kind == metric.Counter
-	if increases && f.before < 0 {
-		f.before, f.total = t, v
-		return
-	}
-	if w := f.at(t); w != nil {
-		if !increases {
-			w.current = v
-		} else if v < f.total {
-			w.current += v
-		} else {
-			w.current += v - f.total
-		}
-		w.seconds = float64(t-f.before) / 1000
-	}
-	f.before, f.total = t, v
-}
-
-func (f *folder) histogram(t int64, n *histogram.FloatHistogram) {
-	h := fromNative(f.q.Family, n)
-	count := h.Count()
-	if f.before >= 0 {
-		if w := f.at(t); w != nil {
-			d := h
-			if count >= f.count {
-				d = h.Sub(&f.hist)
-			}
-			w.hist.Add(&d)
-			w.seconds = float64(t-f.before) / 1000
-		}
-	}
-	f.before, f.hist, f.count = t, h, count
 }

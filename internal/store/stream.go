@@ -116,9 +116,9 @@ func (s *Store) loadStreams() error {
 // A Gap is an interval in which a node was not measured, or whose batches did
 // not come.
 type Gap struct {
-	Node     string    `json:"node"`
-	Reason   string    `json:"reason"` // restart (of the agent), lost (batches)
-	From, To time.Time `json:"-"`
+	Node     string
+	Reason   string // restart (of the agent), lost (batches)
+	From, To time.Time
 }
 
 // Gaps lists the gaps that end between from and to, by node and time.
