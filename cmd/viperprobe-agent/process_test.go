@@ -18,6 +18,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // The test binary is also the agent, and a workload (worker_test.go).
@@ -32,23 +34,7 @@ func TestMain(m *testing.M) {
 		work(os.Stdin, os.Stdout)
 		return
 	}
-	unlock := lockKernel()
-	code := m.Run()
-	unlock()
-	os.Exit(code)
-}
-
-// lockKernel keeps tests of other packages from measuring meanwhile: while
-// programs are attached or detached, the kernel loses events of others.
-func lockKernel() (unlock func()) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "viperprobe-kernel.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return func() { f.Close() }
+	os.Exit(kerneltest.Locked{M: m}.Run())
 }
 
 // runAgent runs one command line to its end and gives its exit code and what it

@@ -32,14 +32,7 @@ func TestMain(m *testing.M) {
 		work(os.Stdin, os.Stdout)
 		return
 	}
-	unlock, err := kerneltest.Lock()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	unlock()
-	os.Exit(code)
+	os.Exit(kerneltest.Locked{M: m}.Run())
 }
 
 func work(in io.Reader, out io.Writer) {

@@ -24,3 +24,17 @@ func Lock() (unlock func(), err error) {
 	}
 	return func() { f.Close() }, nil
 }
+
+// Locked is a *testing.M that holds the lock while its tests run.
+type Locked struct{ M interface{ Run() int } }
+
+// Run runs the tests and gives their exit code.
+func (l Locked) Run() int {
+	unlock, err := Lock()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer unlock()
+	return l.M.Run()
+}

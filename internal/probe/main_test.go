@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // TestMain makes the test binary serve as its own workload (worker_test.go), and
@@ -18,9 +20,16 @@ func TestMain(m *testing.M) {
 	if os.Getenv(workerEnv) != "" {
 		os.Exit(serveWorker())
 	}
+	os.Exit(kerneltest.Locked{M: leakChecked{m}}.Run())
+}
+
+// leakChecked fails when the tests leave descriptors or goroutines behind.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() int {
 	before := descriptors()
 	goroutines := runtime.NumGoroutine()
-	code := m.Run()
+	code := l.m.Run()
 	var left []string
 	ok := poll(5*time.Second, func() bool {
 		left = slices.DeleteFunc(descriptors(), func(d string) bool { return slices.Contains(before, d) })
@@ -32,7 +41,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "left behind: descriptors %q, %d goroutines (%d before):\n%s\n", left, runtime.NumGoroutine(), goroutines, stacks)
 		code = 1
 	}
-	os.Exit(code)
+	return code
 }
 
 // descriptors lists what this process has open, by number and name, less what Go's
