@@ -345,3 +345,11 @@ func lossless(t testing.TB, s *Set) {
 		}
 	}
 }
+
+func familyNames(families []*metric.Family) []string {
+	var names []string
+	for _, f := range families {
+		names = append(names, f.Name)
+	}
+	return names
+}

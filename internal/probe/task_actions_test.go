@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ func taskActions() map[string]action {
 			return answer{"voluntary": usage()["thread voluntary"] - before["thread voluntary"]}, nil
 		},
 		"touch":   touch, // pages
+		"pin":     func(_ *job, args []string) (answer, error) { return nil, pin(number(args, 0)) },
 		"threads": func(_ *job, args []string) (answer, error) { return nil, threads(number(args, 0), args[1:]) },
 		"spawn":   func(_ *job, args []string) (answer, error) { return nil, spawn(number(args, 0), args[1]) },
 		"exec":    func(_ *job, args []string) (answer, error) { return nil, execAgain(args[0] == "leader") },
@@ -142,6 +144,26 @@ func direct(path string, flags int, call func(int, []byte, int64) (int, error), 
 	for i := range blocks {
 		if n, err := call(fd, buf, int64(i)*size); err != nil || n != size {
 			return fmt.Errorf("%s: %d bytes at block %d: %w", path, n, i, err)
+		}
+	}
+	return nil
+}
+
+// pin binds every thread of this process to one CPU; new ones inherit it.
+func pin(cpu int) error {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	var one unix.CPUSet
+	one.Set(cpu)
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(tid, &one); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -258,7 +258,8 @@ func TestTaskJoinsAfterItsStart(t *testing.T) {
 	tg.mark()
 	g.add(t, w.pid)
 	w.do("write 20 100")
-	sameAccount(t, tg.mark().since(old), w.quiet().since(before))
+	after := w.quiet()
+	sameAccount(t, tg.mark().since(old), after.since(before))
 	lossless(t, s)
 }
 
