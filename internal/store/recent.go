@@ -14,7 +14,7 @@ import (
 // RecentOptions bounds what Recent keeps.
 type RecentOptions struct {
 	Keep     time.Duration // targets that ended stay this long; 0: 5 minutes
-	MaxEnded int           // ended targets; the oldest go first; 0: 10,000
+	MaxEnded int           // ended targets; the oldest go first; 0: 4,000
 }
 
 // Recent holds the last batch of each node, and the targets that ended lately.
@@ -34,8 +34,8 @@ type View struct {
 	Ended   []Ended         // in the order in which they ended
 }
 
-// Ended is what was last known of a target that is gone. Samples hold totals as
-// they were at the end.
+// Ended is what was last known of a target that is gone: the totals of its
+// counters and histograms as they were at the end, without those that are 0.
 type Ended struct {
 	At    time.Time // when its last batch ended
 	Epoch int64     // of the agent that said so
@@ -48,7 +48,7 @@ func NewRecent(o RecentOptions) *Recent {
 		o.Keep = 5 * time.Minute
 	}
 	if o.MaxEnded == 0 {
-		o.MaxEnded = 10_000
+		o.MaxEnded = 4_000
 	}
 	r := &Recent{keep: o.Keep, maxEnded: o.MaxEnded}
 	r.view.Store(&View{})
@@ -102,15 +102,21 @@ func (r *Recent) ended(old []Ended, b *metric.Batch) []Ended {
 	return kept
 }
 
-// own copies g, so that it does not keep its whole batch in memory.
+// own copies what is worth keeping of a target that is gone: totals that are not
+// 0. The copy does not keep its whole batch in memory.
 func own(g *metric.Group) metric.Group {
-	c := metric.Group{Target: g.Target, Last: true, Samples: slices.Clone(g.Samples)}
-	for i := range c.Samples {
-		s := &c.Samples[i]
-		s.Hist = nil // increases of a window that is long over
-		if s.Sum != nil {
+	c := metric.Group{Target: g.Target, Last: true}
+	for i := range g.Samples {
+		s := g.Samples[i]
+		switch {
+		case s.Family.Kind == metric.Counter && s.Total > 0:
+		case s.Family.Kind == metric.Histogram && s.Sum != nil && len(s.Sum.Counts) > 0:
+			s.Hist = nil // increases of a window that is long over
 			s.Sum = &metric.Hist{Sum: s.Sum.Sum, First: s.Sum.First, Counts: slices.Clone(s.Sum.Counts)}
+		default:
+			continue
 		}
+		c.Samples = append(c.Samples, s)
 	}
 	return c
 }

@@ -10,18 +10,20 @@ import (
 )
 
 func TestRecentKeepsWhatEnded(t *testing.T) {
-	sent, _, runq, _ := families()
+	sent, used, runq, disk := families()
 	r := NewRecent(RecentOptions{Keep: 10 * time.Second, MaxEnded: 3})
 	h := metric.Hist{Sum: 5, First: 40, Counts: []uint64{5}}
 	ends := func(name string) metric.Group {
-		return metric.Group{Target: container(name), Last: true, Samples: []metric.Sample{counter(sent, 1, 42), {Family: runq, Hist: &h, Sum: &h}}}
+		return metric.Group{Target: container(name), Last: true, Samples: []metric.Sample{
+			{Family: used, Value: 1}, counter(sent, 1, 42), counter(disk, 0, 0), {Family: runq, Hist: &h, Sum: &h}, {Family: runq, Sum: &metric.Hist{}},
+		}}
 	}
 	ended := func(want ...string) {
 		t.Helper()
 		got := []string{}
 		for _, e := range r.View().Ended {
 			got = append(got, e.Group.Target.Container)
-			if s := e.Group.Samples; s[0].Total != 42 || s[1].Sum.Count() != 5 || s[1].Sum == &h {
+			if s := e.Group.Samples; len(s) != 2 || s[0].Total != 42 || s[1].Sum.Count() != 5 || s[1].Sum == &h {
 				t.Errorf("samples of %s: %+v", e.Group.Target.Container, s)
 			}
 		}
