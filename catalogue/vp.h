@@ -175,10 +175,9 @@ static __always_inline u32 vp_schema2(u64 x, u32 point)
 
 	if (x <= 1ULL << point)
 		return 0;
-	x--;
 	e = vp_log2(x);
 	m = (x << (63 - e)) >> 32;
-	i = (e - point) * 4 + (m >= 2553802834U) + (m >= 3037000500U) + (m >= 3611622603U) + 1;
+	i = (e - point) * 4 + (m >= 2553802834U) + (m >= 3037000500U) + (m >= 3611622603U) + !!(x & (x - 1));
 	return i < VP_BUCKETS ? i : VP_BUCKETS - 1;
 }
 
