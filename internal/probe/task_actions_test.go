@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,6 +30,7 @@ func taskActions() map[string]action {
 			return answer{"voluntary": usage()["thread voluntary"] - before["thread voluntary"]}, nil
 		},
 		"touch":   touch, // pages
+		"park":    func(_ *job, args []string) (answer, error) { return nil, park(number(args, 0)) },
 		"pin":     func(_ *job, args []string) (answer, error) { return nil, pin(number(args, 0)) },
 		"threads": func(_ *job, args []string) (answer, error) { return nil, threads(number(args, 0), args[1:]) },
 		"spawn":   func(_ *job, args []string) (answer, error) { return nil, spawn(number(args, 0), args[1]) },
@@ -146,6 +149,22 @@ func direct(path string, flags int, call func(int, []byte, int64) (int, error), 
 			return fmt.Errorf("%s: %d bytes at block %d: %w", path, n, i, err)
 		}
 	}
+	return nil
+}
+
+// park makes threads that do nothing, for good.
+func park(n int) error {
+	debug.SetMaxThreads(n + 1000)
+	var ready sync.WaitGroup
+	for range n {
+		ready.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			ready.Done()
+			_ = unix.Pause()
+		}()
+	}
+	ready.Wait()
 	return nil
 }
 
