@@ -13,6 +13,7 @@
 #include "vp.h"
 
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262 /* what Go's net.Listen makes (since 1.24); most children are plain TCP */
 #define MSG_PEEK 2          /* include/linux/socket.h */
 #define MSG_ERRQUEUE 0x2000
 
@@ -364,10 +365,7 @@ int request_pass(struct bpf_iter__task_file *ctx)
 	if (!s)
 		return 0;
 	sk = s->sk;
-	if (!sk || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
+	if (!sk || (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP))
 		return 0;
 	listens = sk->__sk_common.skc_state == LISTEN;
 	if (listens) {
@@ -377,6 +375,9 @@ int request_pass(struct bpf_iter__task_file *ctx)
 	} else if (sk->__sk_common.skc_state != ESTABLISHED && sk->__sk_common.skc_state != CLOSE_WAIT) {
 		return 0;
 	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
 	if (bpf_sk_storage_get(&request_sockets, tp, 0, 0))
 		return 0;
 	if (listens || vp_on(vp_task_slot(t), passive_families() | active_families()))

@@ -23,10 +23,13 @@ const (
 //	turn close NAME
 //	turn each 4|6 PORT TIMES         a connection for each request
 //	turn self 4|6 TIMES              both ends in one process
+//	turn upload NAME TIMES BYTES     one send, then the answer
+//	turn hasty NAME TIMES BYTES      one connection of uploads, answered at their first byte
 func requestActions() map[string]action {
 	return map[string]action{"turn": func(j *job, args []string) (answer, error) {
 		do := map[string]action{"listen": turnListen, "give": turnGive, "take": turnTake, "serve": turnServe,
-			"connect": turnConnect, "ask": turnAsk, "close": turnClose, "each": turnEach, "self": turnSelf}[args[0]]
+			"connect": turnConnect, "ask": turnAsk, "close": turnClose, "each": turnEach, "self": turnSelf,
+			"upload": turnUpload, "hasty": turnHasty}[args[0]]
 		return do(j, args[1:])
 	}}
 }
@@ -100,6 +103,45 @@ func turnSelf(j *job, args []string) (answer, error) {
 		return nil, fault
 	}
 	return a, err
+}
+
+func turnUpload(j *job, args []string) (answer, error) {
+	out, in := make([]byte, number(args, 2)), make([]byte, answerBytes)
+	began := monotonic()
+	for range number(args, 1) {
+		for sent := 0; sent < len(out); { // a signal may cut it short
+			n, err := unix.Write(j.fds[args[0]], out[sent:])
+			if err != nil {
+				return nil, err
+			}
+			sent += n
+		}
+		if _, err := full(j.fds[args[0]], in); err != nil {
+			return nil, err
+		}
+	}
+	return answer{"ns": int64(monotonic() - began)}, nil
+}
+
+func turnHasty(j *job, args []string) (answer, error) {
+	fd, _, err := unix.Accept4(j.fds[args[0]], unix.SOCK_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	in, out := make([]byte, number(args, 2)), make([]byte, answerBytes)
+	for range number(args, 1) {
+		if _, err := full(fd, in[:1]); err != nil {
+			return nil, err
+		}
+		if _, err := unix.Write(fd, out); err != nil {
+			return nil, err
+		}
+		if _, err := full(fd, in[1:]); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 func loopback(version string, port int) (domain int, to unix.Sockaddr) {

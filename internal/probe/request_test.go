@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -171,6 +173,70 @@ func TestRequestsBelongToWhoReadsThem(t *testing.T) {
 	lossless(t, s)
 }
 
+// A connection that one target opened and another uses is the user's.
+func TestOutboundRequestsBelongToWhoSendsThem(t *testing.T) {
+	s := want(t, requestNames...)
+	opener, ow := requestTarget(t, s)
+	user, uw := requestTarget(t, s)
+	sw := startWorker(t, workerOptions{})
+	port := sw.do("turn listen l 4")["port"]
+	sw.tell("turn serve l 1 0 0")
+	ow.do("turn connect c 4 %d", port)
+	ow.do("turn ask c 5 1")
+	ow.tell("turn give c")
+	_, fds := ow.receive()
+	uw.send(fds, "turn take c")
+	if err := unix.Close(fds[0]); err != nil {
+		t.Fatal(err)
+	}
+	uw.do("turn ask c 7 1")
+	opener.mark().turns(t, 0, 5)
+	user.mark().turns(t, 0, 7)
+	lossless(t, s)
+}
+
+// The hook is at the return of a send: an answer that came before it counts too.
+func TestOutboundAnswersThatOvertakeTheSend(t *testing.T) {
+	eachRung(t, func(t *testing.T, s *Set) {
+		client, cw := requestTarget(t, s)
+		sw := startWorker(t, workerOptions{})
+		port := sw.do("turn listen l 4")["port"]
+		cw.do("turn connect c 4 %d", port)
+		const n, bytes = 50, 8 << 20 // more than buffers hold: the send waits for the server's reads
+		sw.tell("turn hasty l %d %d", n, bytes)
+		took := uint64(cw.do("turn upload c %d %d", n, bytes)["ns"])
+		sw.answer()
+		m := client.mark()
+		m.turns(t, 0, n)
+		if sum := m["outbound_latency/sum"]; sum == 0 || sum > took {
+			t.Errorf("outbound_latency is %d ns in sum, the client took %d", sum, took)
+		}
+	})
+}
+
+func TestRequestPortsAreBounded(t *testing.T) {
+	s := want(t, requestNames...)
+	ports := s.objects["request"].coll.Maps["request_ports"]
+	var key [16]byte
+	var err error
+	for i := uint64(1); err == nil; i++ { // namespaces that do not exist
+		binary.NativeEndian.PutUint64(key[:], i)
+		err = ports.Put(key, uint32(0))
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s.Pass()
+	if err := s.Tick(); err != nil {
+		t.Fatal(err)
+	}
+	if n := kernelCount(t, s, "request", "vp_failed"); n == 0 {
+		t.Error("a listener found no room for its port, and vp_failed = 0")
+	}
+}
+
 // Connections that are older than we: passive where their port has a listener.
 func TestRequestsOnOlderConnections(t *testing.T) {
 	s, _ := open(t)
@@ -204,6 +270,71 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 	server.mark().same(t, "requests", 140)
 	client.mark().same(t, "outbound_requests", 150)
 	lossless(t, s)
+}
+
+// A Go program listens on MPTCP sockets; who connects by plain TCP gets plain TCP.
+func TestRequestsOfAGoListener(t *testing.T) {
+	s, _ := open(t)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	done := make(chan error)
+	go func() {
+		for range 2 {
+			done <- echo(l)
+		}
+	}()
+	cg := newGroup(t, nil)
+	cw := startWorker(t, workerOptions{Cgroup: cg})
+	port := l.Addr().(*net.TCPAddr).Port
+	cw.do("turn connect old 4 %d", port)
+	cw.do("turn ask old 1 1") // accepted before we are there
+	if err := s.Want(find(t, s, requestNames...)); err != nil {
+		t.Fatal(err)
+	}
+	server, client := slotTarget(t, s, RemainderSlot, requestNames...), newTarget(t, s, requestNames, cg)
+	s.Pass() // the test is in no target, so it is the remainder's
+	server.mark()
+	cw.do("turn ask old 20 1")
+	cw.do("turn close old")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	client.mark().same(t, "outbound_requests", 20)
+	old := server.mark()
+	if old["requests"] < 20 {
+		t.Errorf("requests = %d on a connection that is older than we, want 20 at least", old["requests"])
+	}
+	cw.do("turn each 4 %d 1", port)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := server.mark().since(old)["requests"]; n < 1 {
+		t.Errorf("requests = %d on a new connection, want 1 at least", n)
+	}
+}
+
+// echo answers the requests of one connection.
+func echo(l net.Listener) error {
+	c, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var in [askBytes]byte
+	var out [answerBytes]byte
+	for {
+		if _, err := io.ReadFull(c, in[:]); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if _, err := c.Write(out[:]); err != nil {
+			return err
+		}
+	}
 }
 
 // A connection whose reader does not want it keeps nothing.
