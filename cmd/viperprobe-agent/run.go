@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -49,15 +48,12 @@ func newRun() *cobra.Command {
 // jsonLines is the sink of an agent that stands alone. Without a reader there is
 // nothing to measure for, so what cannot be written ends the run, which reports it.
 type jsonLines struct {
-	w    *bufio.Writer
+	out  *codec.JSON
 	fail context.CancelCauseFunc
 }
 
 func (j jsonLines) Publish(_ context.Context, b *metric.Batch) error {
-	err := codec.WriteJSON(j.w, b)
-	if err == nil {
-		err = j.w.Flush()
-	}
+	err := j.out.Write(b)
 	if errors.Is(err, syscall.EPIPE) {
 		err = fmt.Errorf("%w: whoever read it has gone", err)
 	}
@@ -88,7 +84,7 @@ func run(ctx context.Context, f runFlags, out io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE)
 	a, err := agent.New(agent.Options{
 		Host: host, Families: all, Object: catalogue.Object,
-		Sinks: []agent.Sink{jsonLines{bufio.NewWriter(out), fail}},
+		Sinks: []agent.Sink{jsonLines{&codec.JSON{W: out}, fail}},
 		Log:   log,
 	})
 	if err != nil {

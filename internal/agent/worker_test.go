@@ -40,9 +40,12 @@ func work(in io.Reader, out io.Writer) {
 	for lines.Scan() {
 		verb, arg, _ := strings.Cut(lines.Text(), " ")
 		n, _ := strconv.Atoi(arg)
-		if verb == "send" {
+		switch verb {
+		case "send":
 			fmt.Fprintln(out, send(n))
-		} else {
+		case "load":
+			fmt.Fprintln(out, load())
+		default:
 			fmt.Fprintln(out, "what?")
 		}
 	}
@@ -85,6 +88,17 @@ type worker struct {
 // startIn starts a worker that is born in a cgroup.
 func startIn(t testing.TB, dir string) *worker {
 	t.Helper()
+	return start(t, dir, 0)
+}
+
+// startNet starts one that has a network namespace of its own, too.
+func startNet(t testing.TB, dir string) *worker {
+	t.Helper()
+	return start(t, dir, syscall.CLONE_NEWNET)
+}
+
+func start(t testing.TB, dir string, namespaces uintptr) *worker {
+	t.Helper()
 	f, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +106,7 @@ func startIn(t testing.TB, dir string) *worker {
 	defer f.Close()
 	w := &worker{t: t, cmd: exec.Command("/proc/self/exe")}
 	w.cmd.Env = append(os.Environ(), workerEnv+"=1", "GOMAXPROCS=2")
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd()), Cloneflags: namespaces}
 	w.cmd.Stderr = os.Stderr
 	if w.in, err = w.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)

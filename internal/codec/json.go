@@ -5,91 +5,159 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"strconv"
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// A jsonBatch is one line: the window, then each target with its samples. Values
-// are in base units (seconds, bytes).
-type jsonBatch struct {
-	Node       string      `json:"node"`
-	Epoch      int64       `json:"epoch"`
-	Seq        uint64      `json:"seq"`
-	Generation int64       `json:"generation"`
-	Slot       time.Time   `json:"slot"`
-	Start      time.Time   `json:"start"`
-	End        time.Time   `json:"end"`
-	Interval   float64     `json:"interval"`
-	Partial    bool        `json:"partial"`
-	Faults     []string    `json:"faults,omitempty"`
-	Groups     []jsonGroup `json:"groups"`
+// A JSON writes batches as lines of JSON: the window, then each target with its
+// samples. Values are in base units (seconds, bytes). It is not safe for concurrent
+// use.
+//
+// A sample of a counter has value (the increase in the window) and total, of a
+// gauge value (the last) and max, of a histogram count, sum and buckets of the
+// window, each [upper bound, count] with "+Inf" for the last bound.
+type JSON struct {
+	W   io.Writer
+	buf []byte
 }
 
-type jsonGroup struct {
-	Target  *metric.Target `json:"target"`
-	Last    bool           `json:"last,omitempty"`
-	Samples []jsonSample   `json:"samples"`
+// Write writes one batch with one call of W.Write.
+func (j *JSON) Write(b *metric.Batch) error {
+	j.buf = append(appendBatch(j.buf[:0], b), '\n')
+	_, err := j.W.Write(j.buf)
+	return err
 }
 
-type jsonSample struct {
-	Family  string            `json:"family"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Value   *float64          `json:"value,omitempty"` // counter: increase; gauge: last
-	Max     *float64          `json:"max,omitempty"`   // gauge
-	Total   *float64          `json:"total,omitempty"` // counter
-	Ratio   float64           `json:"ratio"`
-	Count   *uint64           `json:"count,omitempty"` // histogram, of the window
-	Sum     *float64          `json:"sum,omitempty"`
-	Buckets [][2]any          `json:"buckets,omitempty"` // [upper bound, count], the bound a number or "+Inf"
-}
-
-// WriteJSON writes a batch as one line of JSON.
-func WriteJSON(w io.Writer, b *metric.Batch) error {
-	out := jsonBatch{
-		Node: b.Node, Epoch: b.Epoch, Seq: b.Seq, Generation: b.Generation, Slot: b.Slot, Start: b.Start, End: b.End,
-		Interval: b.Interval.Seconds(), Partial: b.Partial, Faults: b.Faults, Groups: make([]jsonGroup, len(b.Groups)),
+func appendBatch(d []byte, b *metric.Batch) []byte {
+	d = appendString(append(d, `{"node":`...), b.Node)
+	d = strconv.AppendInt(append(d, `,"epoch":`...), b.Epoch, 10)
+	d = strconv.AppendUint(append(d, `,"seq":`...), b.Seq, 10)
+	d = strconv.AppendInt(append(d, `,"generation":`...), b.Generation, 10)
+	d = appendTime(append(d, `,"slot":`...), b.Slot)
+	d = appendTime(append(d, `,"start":`...), b.Start)
+	d = appendTime(append(d, `,"end":`...), b.End)
+	d = appendBase(append(d, `,"interval":`...), uint64(b.Interval), 1e9)
+	d = strconv.AppendBool(append(d, `,"partial":`...), b.Partial)
+	if len(b.Faults) > 0 {
+		d = append(d, `,"faults":[`...)
+		for i, f := range b.Faults {
+			d = appendString(comma(d, i), f)
+		}
+		d = append(d, ']')
 	}
+	d = append(d, `,"groups":[`...)
 	for i := range b.Groups {
-		g := &b.Groups[i]
-		out.Groups[i] = jsonGroup{Target: g.Target, Last: g.Last, Samples: make([]jsonSample, len(g.Samples))}
-		for j := range g.Samples {
-			out.Groups[i].Samples[j] = sample(&g.Samples[j])
-		}
+		d = appendGroup(comma(d, i), &b.Groups[i])
 	}
-	return json.NewEncoder(w).Encode(out)
+	return append(d, ']', '}')
 }
 
-func sample(m *metric.Sample) jsonSample {
-	s := jsonSample{Family: m.Family.Name, Ratio: m.Ratio}
-	for i, l := range m.Family.Labels {
-		if s.Labels == nil {
-			s.Labels = map[string]string{}
-		}
-		s.Labels[l.Name] = m.Labels[i]
+func comma(d []byte, i int) []byte {
+	if i > 0 {
+		return append(d, ',')
 	}
-	base := func(v uint64) *float64 { f := float64(v) / m.Family.Scale(); return &f }
-	switch m.Family.Kind {
+	return d
+}
+
+func appendGroup(d []byte, g *metric.Group) []byte {
+	target, err := json.Marshal(g.Target)
+	if err != nil { // a time beyond the year 9999
+		target = []byte("null")
+	}
+	d = append(append(d, `{"target":`...), target...)
+	if g.Last {
+		d = append(d, `,"last":true`...)
+	}
+	d = append(d, `,"samples":[`...)
+	for i := range g.Samples {
+		d = appendSample(comma(d, i), &g.Samples[i])
+	}
+	return append(d, ']', '}')
+}
+
+func appendSample(d []byte, m *metric.Sample) []byte {
+	f, scale := m.Family, uint64(m.Family.Scale())
+	d = appendString(append(d, `{"family":`...), f.Name)
+	for i := range f.Labels {
+		if i == 0 {
+			d = append(d, `,"labels":{`...)
+		}
+		d = append(appendString(comma(d, i), f.Labels[i].Name), ':')
+		d = appendString(d, m.Labels[i])
+		if i == len(f.Labels)-1 {
+			d = append(d, '}')
+		}
+	}
+	switch f.Kind {
 	case metric.Counter:
-		s.Value, s.Total = base(m.Value), base(m.Total)
+		d = appendBase(append(d, `,"value":`...), m.Value, scale)
+		d = appendBase(append(d, `,"total":`...), m.Total, scale)
 	case metric.Gauge:
-		s.Value, s.Max = base(m.Value), base(m.Max)
+		d = appendBase(append(d, `,"value":`...), m.Value, scale)
+		d = appendBase(append(d, `,"max":`...), m.Max, scale)
 	case metric.Histogram:
-		n := m.Hist.Count()
-		s.Count, s.Sum = &n, base(m.Hist.Sum)
-		for i, c := range m.Hist.Counts {
-			if c > 0 {
-				s.Buckets = append(s.Buckets, [2]any{bound(m.Family.Unit, m.Hist.First+i), c})
-			}
-		}
+		d = appendHist(d, f.Unit, m.Hist, scale)
 	}
-	return s
+	d = append(d, `,"ratio":`...)
+	if m.Ratio == 1 {
+		return append(d, '1', '}')
+	}
+	return append(appendFloat(d, m.Ratio), '}')
 }
 
-// bound is the upper bound of a bucket; JSON has no infinity.
-func bound(u metric.Unit, i int) any {
-	if b := metric.Bound(u, i); !math.IsInf(b, 1) {
-		return b
+func appendHist(d []byte, u metric.Unit, h *metric.Hist, scale uint64) []byte {
+	d = strconv.AppendUint(append(d, `,"count":`...), h.Count(), 10)
+	d = appendBase(append(d, `,"sum":`...), h.Sum, scale)
+	d = append(d, `,"buckets":[`...)
+	n := 0
+	for i, c := range h.Counts {
+		if c == 0 {
+			continue
+		}
+		d = append(comma(d, n), '[')
+		if bound := metric.Bound(u, h.First+i); math.IsInf(bound, 1) {
+			d = append(d, `"+Inf"`...)
+		} else {
+			d = appendFloat(d, bound)
+		}
+		d = append(strconv.AppendUint(append(d, ','), c, 10), ']')
+		n++
 	}
-	return "+Inf"
+	return append(d, ']')
+}
+
+// appendBase writes v/scale exactly: scale is a power of ten.
+func appendBase(d []byte, v, scale uint64) []byte {
+	d = strconv.AppendUint(d, v/scale, 10)
+	rest := v % scale
+	if rest == 0 {
+		return d
+	}
+	d = append(d, '.')
+	for rest > 0 {
+		scale /= 10
+		d = append(d, '0'+byte(rest/scale))
+		rest %= scale
+	}
+	return d
+}
+
+func appendFloat(d []byte, v float64) []byte { return strconv.AppendFloat(d, v, 'g', -1, 64) }
+
+func appendTime(d []byte, t time.Time) []byte {
+	return append(t.AppendFormat(append(d, '"'), time.RFC3339Nano), '"')
+}
+
+// appendString writes a JSON string; the names of families and labels need no
+// escapes.
+func appendString(d []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(s) // a string always can be
+			return append(d, quoted...)
+		}
+	}
+	return append(append(append(d, '"'), s...), '"')
 }

@@ -12,7 +12,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-func TestWriteJSON(t *testing.T) {
+func TestJSON(t *testing.T) {
 	at := time.Date(2026, 11, 24, 12, 0, 1, 0, time.UTC)
 	counter := &metric.Family{Name: "cpu_usage", Kind: metric.Counter, Unit: metric.Seconds}
 	gauge := &metric.Family{Name: "tcp_connections", Kind: metric.Gauge, Unit: metric.One, Labels: []metric.Label{{Name: "state"}}}
@@ -32,7 +32,7 @@ func TestWriteJSON(t *testing.T) {
 		}},
 	}
 	var out bytes.Buffer
-	if err := WriteJSON(&out, b); err != nil {
+	if err := (&JSON{W: &out}).Write(b); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(out.String(), "\n") != 1 || !strings.HasSuffix(out.String(), "\n") {
@@ -60,4 +60,59 @@ func TestWriteJSON(t *testing.T) {
 	if got.Node != "n" || got.Seq != 2 || !got.Groups[0].Last {
 		t.Errorf("got %+v", got)
 	}
+}
+
+func TestBaseUnitsAreExact(t *testing.T) {
+	for want, v := range map[string]uint64{
+		"0": 0, "1": 1e9, "0.000000001": 1, "0.1": 1e8, "12.034": 12034e6, "18446744073.709551615": 1<<64 - 1, "1.000000009": 1000000009,
+	} {
+		if got := string(appendBase(nil, v, 1e9)); got != want {
+			t.Errorf("%d ns: %s, want %s", v, got, want)
+		}
+	}
+	if got := string(appendBase(nil, 42, 1)); got != "42" {
+		t.Errorf("42: %s", got)
+	}
+}
+
+// Whatever is in a name, the line is JSON and says it back.
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{"redis", "a\"b", "\\", "\n", "\xff", "ü", "\u2028"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		b := &metric.Batch{Node: s, Faults: []string{s}, Groups: []metric.Group{{Target: &metric.Target{Container: s}}}}
+		line := appendBatch(nil, b)
+		var got struct{ Node string }
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if want := strings.ToValidUTF8(s, "\ufffd"); len(s) == len(want) && got.Node != want {
+			t.Errorf("%q came back as %q", s, got.Node)
+		}
+	})
+}
+
+func BenchmarkJSON(b *testing.B) {
+	var families []*metric.Family
+	for range 50 {
+		families = append(families, &metric.Family{Name: "tcp_sent_bytes_of_them", Kind: metric.Counter, Unit: metric.Seconds})
+	}
+	batch := &metric.Batch{Node: "n"}
+	for range 100 {
+		g := metric.Group{Target: &metric.Target{ID: "0123456789abcdef", Kind: metric.Container, Container: "c", Cgroup: "/a/b/c"}}
+		for _, f := range families {
+			g.Samples = append(g.Samples, metric.Sample{Family: f, Value: 1234567, Total: 98765432100, Ratio: 1})
+		}
+		batch.Groups = append(batch.Groups, g)
+	}
+	j := JSON{W: &bytes.Buffer{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		j.W.(*bytes.Buffer).Reset()
+		if err := j.Write(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/5000, "ns/sample")
 }
