@@ -67,7 +67,7 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 struct task_struct {
-	int pid, tgid, exit_state;
+	int pid, tgid, exit_state, on_cpu;
 	u64 start_time;
 	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
 	struct sched_entity se;

@@ -43,7 +43,9 @@ struct socket_last {
 	u32 slot, gen; /* owner, where it is not the cgroup that made the socket */
 	u32 epoch;
 	u32 mine, other, other_slot; /* passes in which a task of the owner, of another target held it */
-	u8 owned, active, closed, settled;
+	u32 srtt; /* us */
+	bool owned, active, closed;
+	bool settled; /* nothing came or went between two passes, and nothing was queued */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -66,7 +68,7 @@ static __always_inline void give(struct socket_last *l, u32 slot)
 {
 	l->slot = slot;
 	l->gen = vp_gen(slot);
-	l->owned = 1;
+	l->owned = true;
 }
 
 struct counts {
@@ -81,8 +83,11 @@ struct counts {
 static __always_inline struct counts read_counts(struct sock *sk, struct tcp_sock *tp, struct socket_last *l)
 {
 	struct counts c;
-	u64 acked = tp->bytes_acked;
+	u64 acked;
 
+	c.segs_in = tp->segs_in; /* first: see socket_tick */
+	c.segs_out = tp->segs_out;
+	acked = tp->bytes_acked;
 	c.sent = tp->bytes_sent - tp->bytes_retrans;
 	c.received = tp->bytes_received;
 	if (c.received && sk->__sk_common.skc_flags & (1UL << SOCK_DONE))
@@ -90,8 +95,6 @@ static __always_inline struct counts read_counts(struct sock *sk, struct tcp_soc
 	if (acked && l->active)
 		acked--;
 	c.acked = acked < c.sent ? acked : c.sent;
-	c.segs_in = tp->segs_in;
-	c.segs_out = tp->segs_out;
 	c.retrans = tp->total_retrans;
 	return c;
 }
@@ -144,7 +147,18 @@ static __always_inline void baseline(struct sock *sk, struct tcp_sock *tp, struc
 	l->segs_in = n.segs_in;
 	l->segs_out = n.segs_out;
 	l->retrans = n.retrans;
-	l->closed = 0;
+	l->closed = l->settled = false;
+	l->epoch = vp_epoch;
+}
+
+/* A child has its listener's storage: it begins from 0, whatever came with the
+ * handshake. */
+static __always_inline void begin(struct socket_last *l, bool active)
+{
+	l->active = active;
+	l->sent = l->received = l->acked = 0;
+	l->segs_in = l->segs_out = l->retrans = 0;
+	l->closed = l->settled = false;
 	l->epoch = vp_epoch;
 }
 
@@ -189,7 +203,7 @@ static __always_inline void claim(struct sock *sk, struct socket_last *l)
 {
 	u32 slot = vp_task_slot(bpf_get_current_task_btf());
 
-	l->owned = 0;
+	l->owned = false;
 	if (slot != vp_slot_of(sk->sk_cgrp_data.cgroup->kn->id))
 		give(l, slot);
 }
@@ -211,24 +225,22 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		return 0;
 	switch (to) {
 	case SYN_SENT:
-		l->active = 1;
+		l->active = true;
 		baseline(sk, tp, l);
 		claim(sk, l);
 		l->started = bpf_ktime_get_ns();
 		break;
 	case LISTEN:
-		l->active = 0;
+		l->active = false;
 		baseline(sk, tp, l);
 		claim(sk, l);
 		break;
-	case SYN_RECV: /* a child with its listener's storage: it begins from 0, whatever came with the handshake */
-		l->active = from == SYN_SENT;
-		l->sent = l->received = l->acked = 0;
-		l->segs_in = l->segs_out = l->retrans = 0;
-		l->closed = 0;
-		l->epoch = vp_epoch;
+	case SYN_RECV:
+		begin(l, from == SYN_SENT);
 		break;
 	case ESTABLISHED:
+		if (l->epoch != vp_epoch) /* its listener was not known */
+			begin(l, from == SYN_SENT);
 		slot = owner(sk, l);
 		if (from == SYN_RECV) {
 			count(slot, on_tcp_accepts, tcp_accepts_of);
@@ -247,7 +259,7 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		else if (from != LISTEN && from != SYN_RECV)
 			count(slot, on_tcp_closes, tcp_closes_of);
 		fold(sk, tp, l, slot);
-		l->closed = 1; /* tcp_disconnect may zero the counters after this */
+		l->closed = true; /* tcp_disconnect may zero the counters after this */
 		break;
 	}
 	return 0;
@@ -280,29 +292,34 @@ static __always_inline u32 kind_of(u8 state)
 	return 2;
 }
 
-static __always_inline void gauges(struct sock *sk, struct tcp_sock *tp, u32 slot)
+static __always_inline void gauges(struct sock *sk, struct socket_last *l, struct socket_cell *c)
 {
-	struct socket_cell *c = bpf_map_lookup_elem(&socket_cells, &slot);
 	u8 state = sk->__sk_common.skc_state;
-	u32 unread;
 
-	if (!c)
-		return;
 	__sync_fetch_and_add(&c->tcp_connections[kind_of(state)], 1);
 	if (state == LISTEN) {
 		__sync_fetch_and_add(&c->tcp_listen_backlog, sk->sk_ack_backlog);
 		__sync_fetch_and_add(&c->tcp_listen_backlog_limit, sk->sk_max_ack_backlog);
-		return;
-	}
-	if (state == ESTABLISHED) {
-		__sync_fetch_and_add(&c->srtt, (u64)(tp->srtt_us >> 3) * 1000);
+	} else if (state == ESTABLISHED) {
+		__sync_fetch_and_add(&c->srtt, (u64)l->srtt * 1000);
 		__sync_fetch_and_add(&c->established, 1);
 	}
+}
+
+/* A listener has no queues of bytes: its sequence numbers mean nothing. */
+static __always_inline bool queues(struct sock *sk, struct tcp_sock *tp, struct socket_cell *c)
+{
+	u32 unread, unacked;
+
+	if (sk->__sk_common.skc_state == LISTEN)
+		return true;
 	unread = tp->rcv_nxt - tp->copied_seq;
 	if (unread && sk->__sk_common.skc_flags & (1UL << SOCK_DONE))
 		unread--;
+	unacked = tp->write_seq - tp->snd_una;
 	__sync_fetch_and_add(&c->tcp_receive_queue_bytes, unread);
-	__sync_fetch_and_add(&c->tcp_send_queue_bytes, tp->write_seq - tp->snd_una);
+	__sync_fetch_and_add(&c->tcp_send_queue_bytes, unacked);
+	return !unread && !unacked;
 }
 
 /* Between passes over descriptors a socket may have been handed to another target
@@ -319,12 +336,21 @@ static __always_inline u32 settle(struct sock *sk, struct tcp_sock *tp, struct s
 	return slot;
 }
 
+/* Where no segment came or went nothing has changed. The kernel counts a segment a
+ * little before its bytes, so it must have been so for two passes. */
+static __always_inline bool still(struct tcp_sock *tp, struct socket_last *l)
+{
+	return l->segs_in == tp->segs_in && l->segs_out == tp->segs_out;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct socket_last *l = ctx->value;
 	struct sock *sk = ctx->sk;
+	struct socket_cell *c;
 	struct tcp_sock *tp;
+	bool was_still;
 	u32 slot;
 
 	if (!sk || !l || l->closed || l->epoch != vp_epoch)
@@ -333,8 +359,16 @@ int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!tp)
 		return 0;
 	slot = settle(sk, tp, l, owner(sk, l));
-	fold(sk, tp, l, slot);
-	gauges(sk, tp, slot);
+	c = bpf_map_lookup_elem(&socket_cells, &slot);
+	if (!c)
+		return 0;
+	was_still = still(tp, l);
+	if (!was_still || !l->settled) {
+		l->srtt = tp->srtt_us >> 3;
+		fold(sk, tp, l, slot);
+		l->settled = queues(sk, tp, c) && was_still;
+	}
+	gauges(sk, l, c);
 	return 0;
 }
 

@@ -28,11 +28,15 @@ struct {
 	__type(value, struct task_cell);
 } task_cells SEC(".maps");
 
-/* What of a task has been added already, and to whom. */
+/* What of a task has been added already, and to whom. The first cache line is all
+ * that a task needs which has not run since the last pass. */
 struct task_last {
-	u64 run, delay, slices, migrations, nvcsw, nivcsw, min_flt, maj_flt;
+	u64 slices, delay, css; /* css: the css_set for which slot was looked up */
+	u32 slot, gen, epoch, map;
+	bool settled; /* everything was added when it was not running */
+	bool leader, dead;
+	u64 run, migrations, nvcsw, nivcsw, min_flt, maj_flt;
 	u64 rchar, wchar, syscr, syscw, read, write;
-	u32 slot, gen, epoch, reserved;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -46,6 +50,7 @@ struct {
  * in full. vp_epoch grows with each attachment. */
 u64 vp_begin;
 u32 vp_epoch;
+u32 vp_map; /* grows when user space changes whose a cgroup is */
 
 static __always_inline void fold1(u64 *cell, u64 *last, u64 now)
 {
@@ -63,9 +68,9 @@ static __always_inline void fold(struct task_struct *t, struct task_last *l, u32
 
 	if (!c)
 		return;
-	fold1(&c->cpu_time, &l->run, t->se.sum_exec_runtime);
+	fold1(&c->timeslices, &l->slices, t->sched_info.pcount); /* first: see settled */
 	fold1(&c->runq_delay, &l->delay, t->sched_info.run_delay);
-	fold1(&c->timeslices, &l->slices, t->sched_info.pcount);
+	fold1(&c->cpu_time, &l->run, t->se.sum_exec_runtime);
 	fold1(&c->migrations, &l->migrations, t->se.nr_migrations);
 	fold1(&c->context_switches[VOLUNTARY], &l->nvcsw, t->nvcsw);
 	fold1(&c->context_switches[INVOLUNTARY], &l->nivcsw, t->nivcsw);
@@ -111,6 +116,7 @@ static __always_inline void own(struct task_last *l, u32 slot)
 	l->slot = slot;
 	l->gen = vp_gen(slot);
 	l->epoch = vp_epoch;
+	l->settled = false;
 }
 
 /* The target that was charged last; the remainder once that one is gone. */
@@ -160,6 +166,41 @@ static __always_inline u64 open_files(struct task_struct *t)
 	return p.count;
 }
 
+static __always_inline bool running(struct task_struct *t)
+{
+	return !bpf_core_field_exists(t->on_cpu) || t->on_cpu; /* CONFIG_SMP */
+}
+
+/* What a task has counted changes only while it runs, and it cannot run without
+ * another time slice. It was added in full if it ran neither before nor after. */
+static __always_inline bool settled(struct task_struct *t, struct task_last *l)
+{
+	return l->settled && l->epoch == vp_epoch && l->slices == t->sched_info.pcount &&
+	       l->delay == t->sched_info.run_delay && !running(t) &&
+	       l->css == (u64)t->cgroups && l->map == vp_map && l->gen == vp_gen(l->slot);
+}
+
+static __always_inline void visit(struct task_struct *t, struct task_last *l)
+{
+	u32 slot = vp_task_slot(t);
+	bool ran;
+
+	if (l->epoch != vp_epoch) {
+		if (l->epoch || t->start_time < vp_begin)
+			baseline(t, l);
+		own(l, slot);
+	} else if (l->slot != slot || l->gen != vp_gen(slot)) {
+		own(l, slot); /* a thread that moved with its group: at most one interval goes to the new target */
+	}
+	l->css = (u64)t->cgroups;
+	l->map = vp_map;
+	l->leader = t->pid == t->tgid;
+	l->dead = t->exit_state;
+	ran = running(t);
+	fold(t, l, slot);
+	l->settled = !ran && !running(t) && l->slices == t->sched_info.pcount;
+}
+
 SEC("iter/task")
 int task_tick(struct bpf_iter__task *ctx)
 {
@@ -170,25 +211,19 @@ int task_tick(struct bpf_iter__task *ctx)
 
 	if (!t)
 		return 0;
-	slot = vp_task_slot(t);
 	l = bpf_task_storage_get(&task_lasts, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!l) {
 		vp_fail();
 		return 0;
 	}
-	if (l->epoch != vp_epoch) {
-		if (l->epoch || t->start_time < vp_begin)
-			baseline(t, l);
-		own(l, slot);
-	} else if (l->slot != slot || l->gen != vp_gen(slot)) {
-		own(l, slot); /* a thread that moved with its group: at most one interval goes to the new target */
-	}
-	fold(t, l, slot);
+	if (!settled(t, l))
+		visit(t, l);
+	slot = l->slot;
 	c = bpf_map_lookup_elem(&task_cells, &slot);
-	if (!c || t->exit_state)
+	if (!c || l->dead)
 		return 0;
 	__sync_fetch_and_add(&c->threads, 1);
-	if (t->pid == t->tgid) {
+	if (l->leader) {
 		__sync_fetch_and_add(&c->processes, 1);
 		__sync_fetch_and_add(&c->open_files, open_files(t));
 	}

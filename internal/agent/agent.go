@@ -105,6 +105,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		q.close()
 	}
 	a.tree.close()
+	a.own.statm.Close()
 	if a.probes != nil {
 		err = errors.Join(err, a.probes.Close())
 	}

@@ -30,9 +30,11 @@ type own struct {
 	looked   time.Time
 	reads    int
 	slow     []metric.Reading
+	statm    *os.File // nil where there is no /proc: then nothing is resident
 }
 
 func (o *own) init(a *Agent) {
+	o.statm, _ = os.Open("/proc/self/statm")
 	o.families = map[string]*metric.Family{}
 	for _, f := range a.families {
 		if strings.HasPrefix(f.Name, "agent_") {
@@ -58,7 +60,7 @@ func (o *own) appender(dst *[]metric.Reading) func(name, label string, v uint64)
 func (o *own) read(a *Agent, dst []metric.Reading) []metric.Reading {
 	put := o.appender(&dst)
 	put("agent_cpu_time", "", cpuTime())
-	put("agent_resident_bytes", "", resident())
+	put("agent_resident_bytes", "", o.resident())
 	put("agent_samples", "", o.samples)
 	put("agent_read_time", "", uint64(o.took))
 	put("agent_targets", "", uint64(len(a.tree.targets)))
@@ -133,10 +135,12 @@ func cpuTime() uint64 {
 	return uint64(r.Utime.Nano() + r.Stime.Nano())
 }
 
-func resident() uint64 {
-	b, err := os.ReadFile("/proc/self/statm")
-	fields := strings.Fields(string(b))
-	if err != nil || len(fields) < 2 {
+// resident reads the file that was opened once: this is done each window.
+func (o *own) resident() uint64 {
+	var buf [128]byte
+	n, _ := o.statm.ReadAt(buf[:], 0) // it ends before the buffer does
+	fields := strings.Fields(string(buf[:n]))
+	if len(fields) < 2 {
 		return 0
 	}
 	pages, _ := strconv.ParseUint(fields[1], 10, 64)

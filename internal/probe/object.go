@@ -182,7 +182,7 @@ func (o *object) begin() error {
 
 // set sets a variable that the object may not have.
 func (o *object) set(name string, v any) error {
-	if o.coll.Variables[name] == nil {
+	if o.coll == nil || o.coll.Variables[name] == nil {
 		return nil
 	}
 	if err := o.coll.Variables[name].Set(v); err != nil {

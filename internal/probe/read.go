@@ -23,7 +23,7 @@ const passEvery = 10
 func (s *Set) Tick() error {
 	var faults []error
 	for _, o := range s.objects {
-		faults = append(faults, o.tick(false))
+		faults = append(faults, o.set("vp_map", s.changed), o.tick(false))
 	}
 	return errors.Join(faults...)
 }

@@ -51,7 +51,8 @@ type Set struct {
 	slots   words            // vp_slots, by mmap
 	shared  map[string]*ebpf.Map
 	objects map[string]*object
-	copies  int // of per-CPU cells
+	copies  int    // of per-CPU cells
+	changed uint32 // how often user space changed whose a cgroup is
 }
 
 // ErrNoBTF says that the kernel does not describe its types, so that no BPF

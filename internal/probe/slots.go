@@ -28,6 +28,7 @@ func (s *Set) SetCgroup(id uint64, c Cgroup) error {
 	if err := s.shared["vp_cgroups"].Put(id, c); err != nil {
 		return fmt.Errorf("set slot of cgroup %d: %w", id, err)
 	}
+	s.changed++
 	return nil
 }
 
@@ -42,6 +43,7 @@ func (s *Set) ForgetCgroup(id uint64) error {
 	if err := s.shared["vp_cgroups"].Delete(id); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("forget cgroup %d: %w", id, err)
 	}
+	s.changed++
 	return nil
 }
 
