@@ -22,8 +22,8 @@ help: ## Print this list
 build: ## Build bin/viperprobe and bin/viperprobe-agent (needs only Go)
 	go build -o $(PREFIX)/ ./cmd/...
 
-run: build ## Build, then start ViperProbe on this machine; DEMO=1 adds a small workload to look at
-	exec $(PREFIX)/viperprobe run $(if $(DEMO),--demo)
+run: build ## Build, then start ViperProbe; a small workload too with DEMO=1, or where no container runs
+	exec $(PREFIX)/viperprobe run --demo=$(if $(DEMO),on,auto)
 
 test: ## Install what tests need, then run every check but the heavy stacks (root)
 	test/steps.sh tools lint gen-check build cross unit vm

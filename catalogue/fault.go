@@ -16,7 +16,7 @@ func faultRows() []metric.Family {
 			Source: "tracepoint exceptions/page_fault_user (x86); elsewhere the end of handle_mm_fault, where faults outside any mapping are not seen; paper: userfaults",
 		}),
 		row(metric.Family{
-			Name:   "kernel_faults",
+			Name: "kernel_faults", OnDemand: true,
 			Rungs:  [][]string{{"fault_kernel"}, {"fault_kernel_mapped"}},
 			Help:   "Page faults that the kernel took while it worked for tasks of the target: buffers of system calls that were not in memory yet; an interrupt's are charged to the task that it met.",
 			Source: "tracepoint exceptions/page_fault_kernel (x86); elsewhere the end of handle_mm_fault",

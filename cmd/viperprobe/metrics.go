@@ -210,6 +210,9 @@ func writeMarkdown(w io.Writer, families []*metric.Family) error {
 // cell is the last column of a family's row.
 func cell(f *metric.Family) string {
 	text := f.Help
+	if f.OnDemand {
+		text += " *On demand*: measured only when it is named."
+	}
 	if len(f.Aliases) > 0 {
 		text += " Also called `" + strings.Join(f.Aliases, "`, `") + "`."
 	}

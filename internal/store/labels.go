@@ -3,6 +3,7 @@ package store
 import (
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -68,7 +69,7 @@ func printable(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func build(name string, pairs ...Pair) labels.Labels {
 	b := labels.NewScratchBuilder(len(pairs) + 1)
-	b.Add(labels.MetricName, name)
+	b.Add(model.MetricNameLabel, name)
 	for _, p := range pairs {
 		if p.Value != "" {
 			b.Add(p.Name, p.Value)

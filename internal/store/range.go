@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -145,7 +146,7 @@ func (k rowKey) compare(o rowKey) int {
 // collect finds the series of q and puts those together that make one row.
 func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey][]storage.Series, error) {
 	infos := map[string]labels.Labels{}
-	set := data.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, InfoName))
+	set := data.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, InfoName))
 	for set.Next() {
 		ls := set.At().Labels()
 		infos[ls.Get("target")] = ls
@@ -154,7 +155,7 @@ func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey][]s
 		return nil, err
 	}
 	groups := map[rowKey][]storage.Series{}
-	set = data.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, q.Family.PromName()))
+	set = data.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, q.Family.PromName()))
 	for set.Next() {
 		s := set.At()
 		t := targetOf(s.Labels(), infos[s.Labels().Get("target")])

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
@@ -82,7 +83,7 @@ func (s *Store) loadStreams() error {
 	if err != nil {
 		return err
 	}
-	set := q.Select(context.Background(), false, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, SequenceName))
+	set := q.Select(context.Background(), false, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, SequenceName))
 	var it chunkenc.Iterator
 	for set.Next() {
 		ls := set.At().Labels()
@@ -128,7 +129,7 @@ func (r *Reader) Gaps(ctx context.Context, from, to time.Time) ([]Gap, error) {
 		return nil, fmt.Errorf("read gaps: %w", err)
 	}
 	var gaps []Gap
-	set := q.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, GapName))
+	set := q.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, GapName))
 	for set.Next() {
 		ls, it := set.At().Labels(), set.At().Iterator(nil)
 		for it.Next() == chunkenc.ValFloat {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -149,7 +150,7 @@ func (w *writer) maximum(s *series, m *metric.Sample, t int64) error {
 			return nil
 		}
 		b := labels.NewBuilder(s.labels)
-		b.Set(labels.MetricName, m.Family.PromName()+"_max")
+		b.Set(model.MetricNameLabel, m.Family.PromName()+"_max")
 		s.max = &series{family: s.family, labels: b.Labels()}
 		c.live++
 	}
