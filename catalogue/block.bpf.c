@@ -18,7 +18,7 @@ VP_HISTOGRAM(block_latency);
 
 struct block_cell {
 	u64 block_bytes[OPERATIONS], block_requests[OPERATIONS], block_errors[OPERATIONS];
-};
+} __attribute__((aligned(64)));
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1024);
