@@ -48,7 +48,7 @@ func (s *selection) bind(c *cobra.Command, since string) {
 	f.StringVar(&s.target, "target", "", "glob on a target's name, container, pod, cgroup or id; * does not cross /, and /** at the end means the tree")
 	f.StringVar(&s.since, "since", since, "begin: how long ago, or a time as RFC 3339")
 	f.StringVar(&s.until, "until", "", "end, in the same ways (default now)")
-	f.StringVar(&s.by, "by", "target", "sum by target, pod, workload, node or pattern")
+	f.StringVar(&s.by, "by", "target", "sum by target, pod, workload, namespace, node or pattern")
 	f.BoolVar(&s.rate, "rate", false, "counters and histograms per second")
 	f.text(&s.step, "step", "duration", "one row for each step of this length (default: one for each window)")
 	f.StringVar(&s.url, "url", defaultURL, "address of a running instance")

@@ -16,6 +16,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/agent"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/internal/store"
 	"viperprobe.dev/viperprobe/internal/tui"
 )
 
@@ -61,7 +62,7 @@ number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 no cgroup v2"
 	}
 	t.bindPlan(c.Flags())
 	c.Flags().Lookup("families").Usage += " (default: a few of each resource)"
-	c.Flags().StringVar(&t.by, "by", "target", "sum by target, pod, workload, namespace or node")
+	c.Flags().StringVar(&t.by, "by", "target", "sum by target, pod, workload, namespace, node or pattern")
 	c.Flags().StringVar(&t.sort, "sort", "", "family to sort by (default: the first)")
 	c.Flags().BoolVar(&t.once, "once", false, "print one window and end")
 	t.flags.output(&t.output)
@@ -95,7 +96,7 @@ func present(names []string, catalogue []*metric.Family) []string {
 // resolve checks what is top's own and gives the families to show.
 func (t *top) resolve(catalogue []*metric.Family) ([]*metric.Family, error) {
 	var faults []error
-	if err := checkBy(t.by, words(tui.Bys)); err != nil {
+	if err := checkBy(t.by, words(store.Groupings)); err != nil {
 		faults = append(faults, err)
 	}
 	shown, err := policy.Resolve(t.Families, catalogue)
@@ -181,14 +182,14 @@ func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, 
 		message = refused.Error()
 	}
 	return tui.Run(ctx, tui.Options{
-		Message: message, Batches: batches.next, Catalogue: p.families, Families: families, By: tui.By(t.by), Sort: t.sort,
+		Message: message, Batches: batches.next, Catalogue: p.families, Families: families, By: store.Grouping(t.by), Sort: t.sort,
 		Choose: choose, Missed: batches.dropped.Load,
 	})
 }
 
 // printOnce prints the first whole window that has values.
 func (t *top) printOnce(ctx context.Context, batches <-chan *metric.Batch, families []*metric.Family, w io.Writer) error {
-	var rows []tui.Row
+	var rows []store.TopRow
 	for range onceWindows {
 		select {
 		case <-ctx.Done():
@@ -197,7 +198,7 @@ func (t *top) printOnce(ctx context.Context, batches <-chan *metric.Batch, famil
 			if b.Seq == 1 {
 				continue
 			}
-			rows = tui.Rows(b, families, tui.By(t.by))
+			rows = tui.Rows(b, families, store.Grouping(t.by))
 			if b.Partial {
 				fmt.Fprintf(t.log, "viperprobe: the window is not complete: %s\n", strings.Join(b.Faults, "; "))
 			}

@@ -114,7 +114,7 @@ func TestTopNeedsTerminal(t *testing.T) {
 func TestTopUsage(t *testing.T) {
 	code, _, faults := runScripted(t, &scripted{}, "--by", "pods", "--sort", "tcp_sent_bytes", "--families", "cpu", "-o", "json", "--interval", "0s")
 	for _, want := range []string{
-		`--by: want target, pod, workload, namespace, node, have "pods"`,
+		`--by: want target, pod, workload, namespace, node, pattern, have "pods"`,
 		`--sort: want one of the families shown, have "tcp_sent_bytes"`,
 		`--output: is for --once`,
 		`--interval: want between 100ms and 1h, have 0s`,

@@ -191,7 +191,7 @@ func groupsSum(t *testing.T, e engine) {
 	put(t, e, batchAt(1, one(a, counter(sent, 1, 1)), one(b, counter(sent, 2, 2)), one(other, counter(sent, 4, 4))))
 	for by, want := range map[Grouping]map[string]float64{
 		ByTarget: {"shop/a-0/a": 1, "shop/a-0/b": 2, "shop/c-0/c": 4}, ByPod: {"shop/a-0": 3, "shop/c-0": 4},
-		ByWorkload: {"shop/Deployment/a": 3, "shop/Deployment/c": 4}, ByNode: {"n1": 7}, ByPattern: {"redis": 3, "none": 4},
+		ByWorkload: {"shop/Deployment/a": 3, "shop/Deployment/c": 4}, ByNamespace: {"shop": 7}, ByNode: {"n1": 7}, ByPattern: {"redis": 3, "none": 4},
 	} {
 		wantEqual(t, string(by), total(t, e, Query{Family: sent, By: by}), want)
 	}

@@ -36,6 +36,8 @@ func Group(t *metric.Target, by Grouping) string {
 		return "none"
 	case by == ByPod && t.Pod != "":
 		return joined(t.Namespace, t.Pod)
+	case by == ByNamespace && t.Namespace != "":
+		return t.Namespace
 	case by == ByWorkload && t.Workload != "":
 		return joined(t.Namespace, t.Workload)
 	}

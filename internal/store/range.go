@@ -27,21 +27,22 @@ type Query struct {
 	Rate     bool          // counters and histograms: per second
 }
 
-// A Grouping says what the rows of a Query are about; what belongs together is
+// A Grouping says what the rows of a Query, or of Top, are about; what belongs together is
 // summed.
 type Grouping string
 
 // The groupings.
 const (
-	ByTarget   Grouping = "target"
-	ByPod      Grouping = "pod"
-	ByWorkload Grouping = "workload"
-	ByNode     Grouping = "node"
-	ByPattern  Grouping = "pattern"
+	ByTarget    Grouping = "target"
+	ByPod       Grouping = "pod"
+	ByWorkload  Grouping = "workload"
+	ByNamespace Grouping = "namespace"
+	ByNode      Grouping = "node"
+	ByPattern   Grouping = "pattern"
 )
 
-// Groupings lists them all.
-var Groupings = []Grouping{ByTarget, ByPod, ByWorkload, ByNode, ByPattern}
+// Groupings lists them all, in the order in which the live table goes through them.
+var Groupings = []Grouping{ByTarget, ByPod, ByWorkload, ByNamespace, ByNode, ByPattern}
 
 // A Row is one value, in base units.
 type Row struct {

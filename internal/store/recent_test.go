@@ -75,8 +75,8 @@ func TestRecentWhileReading(t *testing.T) {
 				default:
 				}
 				v := r.View()
-				for _, row := range v.Top(ByTarget) {
-					if row.Values["tcp_sent"].Value != 1 {
+				for _, row := range Top(v.Batches, nil, ByTarget) {
+					if row.Values["tcp_sent"].Number != 1 {
 						t.Errorf("row %+v", row)
 						return
 					}

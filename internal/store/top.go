@@ -2,171 +2,149 @@ package store
 
 import (
 	"cmp"
-	"encoding/json"
-	"math"
 	"slices"
-	"time"
 
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// A TopRow is one target and what it does now: `viperprobe top --once -o json` and
-// /api/top are arrays of it.
+// A TopRow is one target, or targets summed, in the last window: `viperprobe top
+// --once -o json` and /api/top are arrays of it.
 type TopRow struct {
 	Target TopTarget           `json:"target"`
-	Values map[string]TopValue `json:"values"` // by family
+	Values map[string]TopValue `json:"values"` // by family name
+	Name   string              `json:"-"`      // for people; it comes from containers and may hold anything
 }
 
-// A TopTarget is what tops show of a target. In rows of a group only what all
-// its targets have in common is set.
+// A TopTarget is what a row's targets have in common; what differs is empty.
 type TopTarget struct {
-	ID        metric.TargetID `json:"id"`
-	Node      string          `json:"node"`
-	Namespace string          `json:"namespace"`
-	Pod       string          `json:"pod"`
-	Container string          `json:"container"`
-	Workload  string          `json:"workload"`
-	Cgroup    string          `json:"cgroup"`
-	Name      string          `json:"name"`    // of the target or group
-	Kind      string          `json:"kind"`    // container, service, cgroup, node, remainder
-	Pattern   string          `json:"pattern"` // "" when it is none
+	ID        metric.TargetID   `json:"id"`
+	Node      string            `json:"node"`
+	Namespace string            `json:"namespace"`
+	Pod       string            `json:"pod"`
+	Container string            `json:"container"`
+	Workload  string            `json:"workload"`
+	Cgroup    string            `json:"cgroup"`
+	Kind      metric.TargetKind `json:"kind"`
+	Pattern   string            `json:"pattern"`
 }
 
-// A TopValue is one family in the last window, summed over its label values and
-// in base units: a counter per second, a gauge as it is, a histogram.
-type TopValue struct {
-	Value float64
-	Hist  *TopHist // histograms only
-}
-
-// A TopHist is a histogram in the last window. Quantiles are NaN, null in JSON,
-// when nothing was observed.
-type TopHist struct{ Count, Sum, P50, P90, P99 float64 }
-
-// MarshalJSON writes a number, or an object for a histogram.
-func (v TopValue) MarshalJSON() ([]byte, error) {
-	if v.Hist == nil {
-		return json.Marshal(v.Value)
-	}
-	orNull := func(f float64) *float64 {
-		if math.IsNaN(f) {
-			return nil
-		}
-		return &f
-	}
-	return json.Marshal(struct {
-		Count float64  `json:"count"`
-		Sum   float64  `json:"sum"`
-		P50   *float64 `json:"p50"`
-		P90   *float64 `json:"p90"`
-		P99   *float64 `json:"p99"`
-	}{v.Hist.Count, v.Hist.Sum, orNull(v.Hist.P50), orNull(v.Hist.P90), orNull(v.Hist.P99)})
-}
-
-// A topGroup sums what one row shows.
-type topGroup struct {
-	target  TopTarget
-	window  time.Duration // of the batch
-	numbers map[*metric.Family]float64
-	hists   map[*metric.Family]*metric.Hist
-}
-
-// Top is the last window of every live target, or of every group of them, sorted
-// by name.
-func (v *View) Top(by Grouping) []TopRow {
-	type key struct {
-		name string
-		id   metric.TargetID
-	}
-	groups := map[key]*topGroup{}
-	for _, b := range v.Batches {
-		for i := range b.Groups {
-			g := &b.Groups[i]
-			if g.Last {
-				continue
-			}
-			k := key{name: Group(g.Target, by)}
-			if by == "" || by == ByTarget {
-				k.id = g.Target.ID
-			}
-			if groups[k] == nil {
-				groups[k] = &topGroup{
-					target: topTarget(g.Target, k.name), window: b.End.Sub(b.Start),
-					numbers: map[*metric.Family]float64{}, hists: map[*metric.Family]*metric.Hist{},
-				}
-			} else {
-				groups[k].target.meet(topTarget(g.Target, k.name))
-			}
-			groups[k].add(g.Samples)
+// Top sums the samples of batches, one of each node, over families' labels and
+// over by: counters and gauges are added, histograms merged. Only the families given
+// appear; nil means all. What the node gives holds that of its containers too: by
+// node it stands for their sum, by anything else but target it is left out. Rows
+// are sorted by name; those without values are left out.
+func Top(batches []*metric.Batch, families []*metric.Family, by Grouping) []TopRow {
+	t := topTable{by: cmp.Or(by, ByTarget), rows: map[string]*TopRow{}}
+	if families != nil {
+		t.wanted = map[string]bool{}
+		for _, f := range families {
+			t.wanted[f.Name] = true
 		}
 	}
-	rows := make([]TopRow, 0, len(groups))
-	for _, g := range groups {
-		rows = append(rows, g.row())
+	for _, b := range batches {
+		t.add(b)
 	}
-	slices.SortFunc(rows, func(a, b TopRow) int {
-		return cmp.Or(cmp.Compare(a.Target.Name, b.Target.Name), cmp.Compare(a.Target.ID, b.Target.ID))
+	out := make([]TopRow, 0, len(t.rows))
+	for _, r := range t.rows {
+		if len(r.Values) > 0 {
+			out = append(out, *r)
+		}
+	}
+	slices.SortFunc(out, func(a, b TopRow) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Target.ID, b.Target.ID))
 	})
-	return rows
+	return out
 }
 
-func (g *topGroup) add(samples []metric.Sample) {
-	for i := range samples {
-		s := &samples[i]
-		if s.Family.Kind != metric.Histogram {
-			g.numbers[s.Family] += float64(s.Value)
+type topTable struct {
+	by     Grouping
+	wanted map[string]bool // by family name; nil: all
+	rows   map[string]*TopRow
+}
+
+func (t *topTable) add(b *metric.Batch) {
+	seconds := b.End.Sub(b.Start).Seconds()
+	if seconds <= 0 {
+		seconds = b.Interval.Seconds()
+	}
+	whole := map[string]bool{} // families that the node gives by itself
+	for i := range b.Groups {
+		if g := &b.Groups[i]; g.Target.Kind == metric.Node && t.by == ByNode {
+			for j := range g.Samples {
+				whole[g.Samples[j].Family.Name] = true
+			}
+		}
+	}
+	for i := range b.Groups {
+		g := &b.Groups[i]
+		node := g.Target.Kind == metric.Node
+		if node && t.by != ByTarget && t.by != ByNode {
 			continue
 		}
-		if g.hists[s.Family] == nil {
-			g.hists[s.Family] = &metric.Hist{}
-		}
-		if s.Hist != nil {
-			g.hists[s.Family].Add(s.Hist)
+		r := t.row(g.Target)
+		for j := range g.Samples {
+			s := &g.Samples[j]
+			if name := s.Family.Name; (t.wanted == nil || t.wanted[name]) && (node || !whole[name]) {
+				v := r.Values[name]
+				v.add(s, seconds)
+				r.Values[name] = v
+			}
 		}
 	}
 }
 
-func (g *topGroup) row() TopRow {
-	row := TopRow{Target: g.target, Values: map[string]TopValue{}}
-	for f, n := range g.numbers {
-		n /= f.Scale()
-		if f.Kind == metric.Counter {
-			n /= max(g.window.Seconds(), 1e-3)
-		}
-		row.Values[f.Name] = TopValue{Value: n}
+// row is the row that x belongs to.
+func (t *topTable) row(x *metric.Target) *TopRow {
+	key, name := topName(x, t.by)
+	r, ok := t.rows[key]
+	id := TopTarget{x.ID, x.Node, x.Namespace, x.Pod, x.Container, x.Workload, x.Cgroup, x.Kind, x.Pattern}
+	if !ok {
+		r = &TopRow{Target: id, Values: map[string]TopValue{}, Name: name}
+		t.rows[key] = r
+		return r
 	}
-	for f, h := range g.hists {
-		row.Values[f.Name] = TopValue{Hist: &TopHist{
-			Count: float64(h.Count()), Sum: float64(h.Sum) / f.Scale(),
-			P50: h.Quantile(f.Unit, .5), P90: h.Quantile(f.Unit, .9), P99: h.Quantile(f.Unit, .99),
-		}}
-	}
-	return row
+	r.Target.common(id)
+	return r
 }
 
-func topTarget(t *metric.Target, name string) TopTarget {
-	return TopTarget{
-		ID: t.ID, Node: t.Node, Namespace: t.Namespace, Pod: t.Pod, Container: t.Container, Workload: t.Workload,
-		Cgroup: t.Cgroup, Name: name, Kind: string(t.Kind), Pattern: t.Pattern,
+// topName is what x is summed under, and what people call that.
+func topName(x *metric.Target, by Grouping) (key, name string) {
+	attribute, parent := "", ""
+	switch by {
+	case ByPod:
+		attribute, parent = x.Pod, x.Namespace
+	case ByWorkload:
+		attribute, parent = x.Workload, x.Namespace
+	case ByNamespace:
+		attribute = x.Namespace
+	case ByPattern:
+		attribute = x.Pattern
+	case ByNode:
+		attribute = x.Node
+	default:
+		return string(x.ID), TargetName(x)
 	}
+	if attribute == "" {
+		return "", "(no " + string(by) + ")"
+	}
+	return parent + "/" + attribute, joined(parent, attribute)
 }
 
-// meet keeps what t and o have in common.
-func (t *TopTarget) meet(o TopTarget) {
-	same := func(a *string, b string) {
-		if *a != b {
-			*a = ""
-		}
+// common keeps what a and b have in common.
+func (a *TopTarget) common(b TopTarget) {
+	keep(&a.ID, b.ID)
+	keep(&a.Node, b.Node)
+	keep(&a.Namespace, b.Namespace)
+	keep(&a.Pod, b.Pod)
+	keep(&a.Container, b.Container)
+	keep(&a.Workload, b.Workload)
+	keep(&a.Cgroup, b.Cgroup)
+	keep(&a.Kind, b.Kind)
+	keep(&a.Pattern, b.Pattern)
+}
+
+func keep[T ~string](a *T, b T) {
+	if *a != b {
+		*a = ""
 	}
-	if t.ID != o.ID {
-		t.ID = ""
-	}
-	same(&t.Node, o.Node)
-	same(&t.Namespace, o.Namespace)
-	same(&t.Pod, o.Pod)
-	same(&t.Container, o.Container)
-	same(&t.Workload, o.Workload)
-	same(&t.Cgroup, o.Cgroup)
-	same(&t.Kind, o.Kind)
-	same(&t.Pattern, o.Pattern)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/store"
 )
 
 // A column is one number of each row.
@@ -27,7 +28,7 @@ func columnsOf(families []*metric.Family) []column {
 }
 
 // value is the column's number in row r; ok is false when there is none.
-func (c column) value(r *Row) (x float64, ok bool) {
+func (c column) value(r *store.TopRow) (x float64, ok bool) {
 	v, ok := r.Values[c.family.Name]
 	if !ok {
 		return 0, false

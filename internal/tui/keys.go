@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	tea "charm.land/bubbletea/v2"
+
+	"viperprobe.dev/viperprobe/internal/store"
 )
 
 // help is every key, for the help screen; the first word of each line is the key.
@@ -13,7 +15,7 @@ var help = [][2]string{
 	{"r", "reverse the order"},
 	{"/", "show only rows with this text; Esc ends it"},
 	{"f", "choose families"},
-	{"b", "sum by target, pod, workload, namespace, node"},
+	{"b", "sum by target, pod, workload, namespace, node, pattern"},
 	{"Space", "pause, and go on"},
 	{"q", "quit"},
 }
@@ -67,7 +69,7 @@ func (m *model) keyTable(k tea.KeyPressMsg) tea.Cmd {
 		m.mode = picking
 		m.picker = newPicker(m.options.Catalogue, m.families)
 	case "b":
-		m.by = Bys[(slices.Index(Bys, m.by)+1)%len(Bys)]
+		m.by = store.Groupings[(slices.Index(store.Groupings, m.by)+1)%len(store.Groupings)]
 		m.cursor, m.top = 0, 0
 		m.refresh()
 	case "space":

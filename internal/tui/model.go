@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/store"
 )
 
 type mode int
@@ -32,11 +33,11 @@ type model struct {
 
 	families []*metric.Family // shown
 	columns  []column
-	by       By
+	by       store.Grouping
 	sort     string // family of the column, then its stat; "" sorts by name
 	up       bool   // smallest first
 	filter   string
-	rows     []Row // filtered and sorted
+	rows     []store.TopRow // filtered and sorted
 
 	mode     mode
 	selected string // identity of the row under the cursor
@@ -90,20 +91,20 @@ func (m *model) refresh() {
 	if m.shown == nil {
 		return
 	}
-	m.rows = slices.DeleteFunc(Rows(m.shown, m.families, m.by), func(r Row) bool { return !matches(&r, m.filter) })
+	m.rows = slices.DeleteFunc(Rows(m.shown, m.families, m.by), func(r store.TopRow) bool { return !matches(&r, m.filter) })
 	if i := m.sortColumn(); i >= 0 {
-		slices.SortStableFunc(m.rows, func(a, b Row) int { return m.compare(m.columns[i], &a, &b) })
+		slices.SortStableFunc(m.rows, func(a, b store.TopRow) int { return m.compare(m.columns[i], &a, &b) })
 	} else if m.up {
 		slices.Reverse(m.rows)
 	}
-	if i := slices.IndexFunc(m.rows, func(r Row) bool { return r.key() == m.selected }); i >= 0 {
+	if i := slices.IndexFunc(m.rows, func(r store.TopRow) bool { return identity(&r) == m.selected }); i >= 0 {
 		m.cursor = i
 	}
 	m.move(0)
 }
 
 // compare puts large values first, and rows that have none last either way.
-func (m *model) compare(c column, a, b *Row) int {
+func (m *model) compare(c column, a, b *store.TopRow) int {
 	x, xok := c.value(a)
 	y, yok := c.value(b)
 	switch {
@@ -119,9 +120,10 @@ func (m *model) compare(c column, a, b *Row) int {
 	return 0
 }
 
-func (r *Row) key() string { return string(r.Target.ID) + " " + r.Name }
+// identity is a row from one window to the next.
+func identity(r *store.TopRow) string { return string(r.Target.ID) + " " + r.Name }
 
-func matches(r *Row, filter string) bool {
+func matches(r *store.TopRow, filter string) bool {
 	if filter == "" {
 		return true
 	}
@@ -140,7 +142,7 @@ func (m *model) move(n int) {
 	if n != 0 {
 		m.selected = "" // the first row is a place, not a target
 		if m.cursor > 0 {
-			m.selected = m.rows[m.cursor].key()
+			m.selected = identity(&m.rows[m.cursor])
 		}
 	}
 	visible := m.visible()

@@ -15,12 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/store"
 )
 
 // open is a model of the given size that has had one batch.
 func open(t *testing.T, width, height int) *model {
 	t.Helper()
-	m := newModel(Options{Catalogue: fakeFamilies, Families: fakeFamilies[:8], By: ByTarget})
+	m := newModel(Options{Catalogue: fakeFamilies, Families: fakeFamilies[:8], By: store.ByTarget})
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	m.take(fakeBatch(1, t0, 24))
 	return m
@@ -188,14 +189,14 @@ func TestPick(t *testing.T) {
 
 func TestBy(t *testing.T) {
 	m := open(t, 80, 24)
-	want := map[By]int{ByTarget: 27, ByPod: 25, ByWorkload: 7, ByNamespace: 3, ByNode: 1}
-	for range Bys {
+	want := map[store.Grouping]int{store.ByTarget: 27, store.ByPod: 25, store.ByWorkload: 7, store.ByNamespace: 3, store.ByNode: 1, store.ByPattern: 1}
+	for range store.Groupings {
 		if len(m.rows) != want[m.by] {
 			t.Errorf("by %s: %d rows, want %d", m.by, len(m.rows), want[m.by])
 		}
 		press(m, "b")
 	}
-	if m.by != ByTarget {
+	if m.by != store.ByTarget {
 		t.Errorf("b does not come around: %s", m.by)
 	}
 }

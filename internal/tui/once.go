@@ -9,10 +9,11 @@ import (
 	"strings"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/store"
 )
 
 // WriteJSON prints rows as an array of {target, values}.
-func WriteJSON(w io.Writer, rows []Row) error {
+func WriteJSON(w io.Writer, rows []store.TopRow) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
@@ -21,7 +22,7 @@ func WriteJSON(w io.Writer, rows []Row) error {
 
 // WriteCSV prints one line for each row and family, in the order of families:
 // histograms fill count and the columns after it, everything else value.
-func WriteCSV(w io.Writer, rows []Row, families []*metric.Family) error {
+func WriteCSV(w io.Writer, rows []store.TopRow, families []*metric.Family) error {
 	c := csv.NewWriter(w)
 	c.Write([]string{"id", "node", "namespace", "pod", "container", "workload", "cgroup", "kind", "family", "value", "count", "sum", "p50", "p90", "p99"})
 	for _, r := range rows {
@@ -54,7 +55,7 @@ func exact(x float64) string {
 }
 
 // WriteTable prints rows as text, as the terminal shows them but with all columns.
-func WriteTable(w io.Writer, rows []Row, families []*metric.Family) error {
+func WriteTable(w io.Writer, rows []store.TopRow, families []*metric.Family) error {
 	columns := columnsOf(families)
 	name := len("TARGET")
 	for _, r := range rows {
@@ -90,7 +91,7 @@ func head(columns []column, all []span, name int, label string) [3]string {
 }
 
 // cells is a row's numbers; paint colours the padded text of column i.
-func cells(columns []column, all []span, r *Row, paint func(i int, text string) string) string {
+func cells(columns []column, all []span, r *store.TopRow, paint func(i int, text string) string) string {
 	var b strings.Builder
 	for _, s := range all {
 		for _, i := range s.columns {

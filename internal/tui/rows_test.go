@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/store"
 )
 
 var t0 = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -43,45 +44,12 @@ func twoPods() *metric.Batch {
 	}
 }
 
-func TestRows(t *testing.T) {
-	families := []*metric.Family{family("cpu_usage"), family("threads"), family("runq_latency"), family("context_switches"), family("block_latency")}
-	// Each row: name, then CPU per second, threads, waits, switches, block requests.
-	for by, want := range map[By]map[string][]float64{
-		ByTarget: {
-			"shop/redis-0/redis": {0.5, 3, 2, 20, 0}, "shop/redis-1/redis": {1.5, 4, 6, 0, 0}, "ssh.service": {0.25, 0, 0, 0, 0},
-			"node": {3, 0, 0, 0, 1}, "remainder": {0.25, 0, 0, 0, 0},
-		},
-		ByPod:       {"shop/redis-0": {0.5, 3, 2, 20, 0}, "shop/redis-1": {1.5, 4, 6, 0, 0}, "(no pod)": {0.5, 0, 0, 0, 0}},
-		ByWorkload:  {"shop/cache": {2, 7, 8, 20, 0}, "(no workload)": {0.5, 0, 0, 0, 0}},
-		ByNamespace: {"shop": {2, 7, 8, 20, 0}, "(no namespace)": {0.5, 0, 0, 0, 0}},
-		ByNode:      {"n": {3, 7, 8, 20, 1}}, // the node's own CPU time holds that of its containers
-	} {
-		got := map[string][]float64{}
-		for _, r := range Rows(twoPods(), families, by) {
-			count := func(name string) float64 { h := r.Values[name].Hist; return float64(h.Count()) }
-			got[r.Name] = []float64{r.Values["cpu_usage"].Number, r.Values["threads"].Number, count("runq_latency"), r.Values["context_switches"].Number, count("block_latency")}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("by %s: %s", by, diff)
-		}
-	}
-}
-
-// Merging histograms must not change the batch, which others read too.
-func TestRowsLeaveBatch(t *testing.T) {
-	b, again := twoPods(), twoPods()
-	Rows(b, fakeFamilies, ByNode)
-	if diff := cmp.Diff(again, b); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestWriteJSON(t *testing.T) {
 	families := []*metric.Family{family("cpu_usage"), family("runq_latency"), family("threads")}
 	b := twoPods()
 	b.Groups[1].Samples = append(b.Groups[1].Samples[:2], metric.Sample{Family: family("runq_latency"), Hist: &metric.Hist{}})
 	var out bytes.Buffer
-	if err := WriteJSON(&out, Rows(b, families, ByTarget)[2:4]); err != nil {
+	if err := WriteJSON(&out, Rows(b, families, store.ByTarget)[2:4]); err != nil {
 		t.Fatal(err)
 	}
 	const want = `[
@@ -105,7 +73,7 @@ func TestWriteJSON(t *testing.T) {
 func TestWriteCSV(t *testing.T) {
 	families := []*metric.Family{family("threads"), family("runq_latency")}
 	var out bytes.Buffer
-	if err := WriteCSV(&out, Rows(twoPods(), families, ByWorkload), families); err != nil {
+	if err := WriteCSV(&out, Rows(twoPods(), families, store.ByWorkload), families); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -124,7 +92,7 @@ func TestWriteCSV(t *testing.T) {
 func TestWriteTable(t *testing.T) {
 	families := []*metric.Family{family("cpu_usage"), family("runq_latency"), family("memory_working_set_bytes")}
 	var out bytes.Buffer
-	if err := WriteTable(&out, Rows(twoPods(), families, ByPod), families); err != nil {
+	if err := WriteTable(&out, Rows(twoPods(), families, store.ByPod), families); err != nil {
 		t.Fatal(err)
 	}
 	want := strings.TrimPrefix(`

@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/term"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/store"
 )
 
 // Options says what Run shows. Batches, Catalogue and Families are needed.
@@ -20,7 +21,7 @@ type Options struct {
 	Batches   <-chan *metric.Batch // one per window; the caller ends it with ctx or by closing
 	Catalogue []*metric.Family     // what can be chosen
 	Families  []*metric.Family     // what is shown at first, in this order
-	By        By                   // "" is ByTarget
+	By        store.Grouping       // "" is store.ByTarget
 	Sort      string               // family; "" is the first shown
 
 	// Choose is called when other families are chosen, so that they are measured
@@ -40,7 +41,7 @@ type Options struct {
 // Run shows batches until the user quits or ctx ends; both are no error.
 func Run(ctx context.Context, o Options) error {
 	if o.By == "" {
-		o.By = ByTarget
+		o.By = store.ByTarget
 	}
 	// Ten frames a second: a table that changes once a second needs no more, and
 	// drawing it must not cost more than measuring it.

@@ -52,7 +52,7 @@ func (s *server) top(w http.ResponseWriter, r *http.Request) {
 		s.json(w, map[string]string{"error": fmt.Sprintf("cannot group by %q; it is one of %v", by, store.Groupings)})
 		return
 	}
-	s.json(w, s.Recent.View().Top(by))
+	s.json(w, store.Top(s.Recent.View().Batches, nil, by))
 }
 
 func (s *server) json(w http.ResponseWriter, v any) {
