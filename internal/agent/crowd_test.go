@@ -71,6 +71,7 @@ func TestCrowd(t *testing.T) {
 		})
 		return ok
 	})
+	r.stop()
 	path := "/" + unique("crowd") + "-" + strconv.Itoa(crowd-1)
 	if got := r.sum(path, "tcp_sent_bytes") + r.sum("remainder", "tcp_sent_bytes"); got < 777 {
 		t.Errorf("%d bytes in the last of the crowd and the remainder, want the 777 that it sent", got)

@@ -23,6 +23,10 @@ func (t *tree) enforce(now time.Time) error {
 	for _, x := range t.targets {
 		faults = append(faults, t.open(x))
 	}
+	if t.a.probes == nil {
+		return errors.Join(faults...)
+	}
+	t.a.probes.Pass() // connections that are older than the wish
 	old := t.templates
 	t.templates, t.future = map[string]uint32{}, nil
 	for _, g := range t.groups {

@@ -23,6 +23,7 @@ type target struct {
 	late     map[*metric.Family]bool // wanted since some later time than the target's start
 	drained  bool                    // the kernel has released it: the next tick is its last
 	named    time.Time
+	v1       hybrid
 }
 
 func newTarget(id *metric.Target, slot uint32) *target {

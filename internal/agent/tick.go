@@ -40,6 +40,9 @@ func (a *Agent) tick(slot time.Time, partial bool) {
 	}
 	now := time.Now()
 	a.follow(now)
+	for _, x := range a.tree.targets {
+		a.tree.adopt(x)
+	}
 	if a.plan.Lapsed(a.last, now) {
 		a.check(a.tree.enforce(now))
 	}

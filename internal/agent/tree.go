@@ -26,6 +26,7 @@ type tree struct {
 	crowded   []*group          // would be targets, but all slots are taken
 	names     *cgroup.Names
 	drain     time.Duration
+	blkio     int              // v1 hierarchy of block IO; 0: there is none
 	future    []*metric.Family // what templates switch on
 	highest   uint32           // slot that was ever a target's or a template's
 	lost      uint64           // events that the kernel side could not tell, as of the last resync
@@ -42,7 +43,17 @@ type group struct {
 }
 
 func newTree(a *Agent) tree {
-	return tree{a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{}, templates: map[string]uint32{}, names: &cgroup.Names{Host: a.host}, drain: drainTime}
+	blkio := 0
+	if a.host.V1["blkio"] != "" {
+		var err error
+		if blkio, err = a.host.Hierarchy("blkio"); err != nil {
+			a.log.Warn("block IO counts for the node", "err", err)
+		}
+	}
+	return tree{
+		a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{},
+		templates: map[string]uint32{}, names: &cgroup.Names{Host: a.host}, drain: drainTime, blkio: blkio,
+	}
 }
 
 // resync makes the tree be what is on the machine: at the start, and when events
@@ -222,6 +233,7 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 			return nil
 		}
 	}
+	t.adopt(g.target)
 	return errors.Join(t.settle(g), t.enforceOne(g.target, now))
 }
 
@@ -292,6 +304,7 @@ func (t *tree) discard(x *target) {
 		t.a.log.Error("files not closed", "target", x.Name(), "err", err)
 	}
 	if t.a.probes != nil && x.slot > probe.NodeSlot {
+		t.disown(x)
 		delete(t.bySlot, x.slot)
 		if err := t.a.probes.FreeSlot(x.slot); err != nil {
 			t.a.log.Error("slot not freed", "target", x.Name(), "err", err)

@@ -43,6 +43,8 @@ func work(in io.Reader, out io.Writer) {
 		switch verb {
 		case "send":
 			fmt.Fprintln(out, send(n))
+		case "write":
+			fmt.Fprintln(out, write(n))
 		case "load":
 			fmt.Fprintln(out, load())
 		default:

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -90,4 +91,23 @@ func nearest(mount, at string) string {
 		}
 	}
 	return at
+}
+
+// Hierarchy is the number of the v1 hierarchy that controller is on, as in the first
+// field of /proc/PID/cgroup.
+func (h *Host) Hierarchy(controller string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(h.Proc, "cgroups"))
+	if err != nil {
+		return 0, fmt.Errorf("find the hierarchy of %s: %w", controller, err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var n int
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == controller {
+			if n, err = strconv.Atoi(fields[1]); err != nil {
+				return 0, fmt.Errorf("find the hierarchy of %s: %q in /proc/cgroups: %w", controller, fields[1], err)
+			}
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("find the hierarchy of %s: it is not in /proc/cgroups", controller)
 }
