@@ -42,6 +42,11 @@ var floors = map[string]int{
 
 	"cmd/viperprobe":       4,
 	"cmd/viperprobe-agent": 4,
+
+	"test/rig":    4, // for the programs below
+	"test/churn":  5,
+	"test/oracle": 5,
+	"test/bench":  5,
 }
 
 // homes: the packages that may import an outside technology, by module path prefix. A third-party import without a

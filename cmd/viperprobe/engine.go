@@ -110,7 +110,7 @@ func findings(all []*metric.Family, files map[string]string, statuses []probe.St
 		case none != nil:
 			d.Reason = none.Error()
 		default:
-			d.Reason = "nothing here measures it"
+			d.Reason = "its programs are not loaded: nobody wants it"
 		}
 		out = append(out, d)
 	}

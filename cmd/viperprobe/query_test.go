@@ -115,7 +115,7 @@ func TestQueryFaults(t *testing.T) {
 		{"query", exitUsage, []string{"want one family, have 0"}},
 		{"query cpu", exitUsage, []string{`"cpu" stands for 2 families`}},
 		{"query runqq --since yesterday --until x --by pods --target [ --step 1 --url nowhere", exitUsage, []string{
-			`unknown family "runqq", did you mean "runq"?`, `--since: want how long ago`, `--until: want how long ago`, `--by: want target, pod, workload, node, pattern, have "pods"`,
+			`unknown family "runqq", did you mean "runq"?`, `--since: want how long ago`, `--until: want how long ago`, `--by: want target, pod, workload, namespace, node, pattern, have "pods"`,
 			`--target: pattern "["`, `--step: want a duration`, `--url: want an address`,
 		}},
 		{"query runq --since 1m --until 5m", exitUsage, []string{"--since: begins at"}},

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/http"
-	"net/url"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,15 +12,9 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/store"
-	"viperprobe.dev/viperprobe/internal/web"
 )
 
-const (
-	defaultURL   = "http://127.0.0.1:9733"
-	defaultStore = "./viperprobe.data"
-
-	answerTimeout = time.Minute // until an instance begins to answer: twice what a query may take there
-)
+const defaultStore = "./viperprobe.data"
 
 // A reader is where query and export read from: a running instance, or a store.
 type reader interface {
@@ -34,11 +25,12 @@ type reader interface {
 
 // selection is what is asked for, of query and of export.
 type selection struct {
-	flags                    flags
+	flags flags
+	instance
 	target, since, until, by string
 	rate                     bool
 	step                     span
-	url, dir, probes         string
+	dir, probes              string
 	from, to                 time.Time
 }
 
@@ -51,7 +43,7 @@ func (s *selection) bind(c *cobra.Command, since string) {
 	f.StringVar(&s.by, "by", "target", "sum by target, pod, workload, namespace, node or pattern")
 	f.BoolVar(&s.rate, "rate", false, "counters and histograms per second")
 	f.text(&s.step, "step", "duration", "one row for each step of this length (default: one for each window)")
-	f.StringVar(&s.url, "url", defaultURL, "address of a running instance")
+	s.instance.bind(f, "address of a running instance; may hold user:password@")
 	f.probes(&s.probes)
 	f.StringVar(&s.dir, "store", defaultStore, "directory of a store, read when it is given, or when nothing runs at --url")
 }
@@ -80,8 +72,8 @@ func (s *selection) check(now time.Time) error {
 	if s.step < 0 {
 		faults = append(faults, errors.New("--step: want more than 0"))
 	}
-	if u, err := url.Parse(s.url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		faults = append(faults, fmt.Errorf("--url: want an address such as %s, have %q", defaultURL, s.url))
+	if err := s.instance.check(); err != nil {
+		faults = append(faults, err)
 	}
 	if s.flags.Changed("url") && s.flags.Changed("store") {
 		faults = append(faults, errors.New("--url and --store: give one, not both"))
@@ -104,14 +96,16 @@ func moment(text string, now time.Time) (time.Time, error) {
 // open finds the place to read from: the running instance, else the store.
 func (s *selection) open(ctx context.Context) (reader, error) {
 	if !s.flags.Changed("store") {
-		m := &web.Remote{URL: s.url, Client: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: answerTimeout}}}
-		switch _, err := m.Gaps(ctx, s.to.Add(-time.Second), s.to); {
-		case err == nil:
-			return m, nil
-		case s.flags.Changed("url") && errors.Is(err, syscall.ECONNREFUSED):
-			return nil, fmt.Errorf("ask %s: nothing listens there; start `viperprobe run`, or read its store with --store", s.url)
-		case s.flags.Changed("url") || !errors.Is(err, syscall.ECONNREFUSED):
+		m, err := s.remote()
+		if err != nil {
 			return nil, err
+		}
+		_, err = m.Gaps(ctx, s.to.Add(-time.Second), s.to)
+		if err == nil {
+			return m, nil
+		}
+		if !s.absent(err) {
+			return nil, s.explain(m, err, "read its store with --store")
 		}
 	}
 	r, err := store.OpenReadOnly(s.dir, store.QueryOptions{})

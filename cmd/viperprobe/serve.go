@@ -43,9 +43,9 @@ func (s *settings) serve(ctx context.Context, p parts, plan policy.Plan, listene
 	}
 	handler := web.Handler(web.Options{
 		Recent: recent, Store: &samples.Reader, Families: p.families, Version: readBuild().Version, Interval: plan.Interval,
-		Documents: map[string]func() any{
-			"families": func() any { return describe(p.families) },
-			"status":   func() any { return status(e) },
+		Documents: map[string]web.Document{
+			"families": {What: "the catalogue", Make: func() any { return describe(p.families) }},
+			"status":   {What: "which families are measured here, and which do not work", Make: func() any { return status(p, e, plan) }},
 		},
 		Own:   func() []web.Own { return storeMetrics(samples.Stats()) },
 		Users: users, Pprof: s.Pprof, Log: log,
@@ -91,29 +91,6 @@ func (s *settings) demo(log *slog.Logger) (stop func() error, err error) {
 	}
 	log.Info("demo started", "cgroups", "/"+d.prefix+"-*")
 	return d.stop, nil
-}
-
-// A statusDocument is what /api/status says.
-type statusDocument struct {
-	Build    build     `json:"build"`
-	BPF      string    `json:"bpf"` // why none of its families works, "" if some do
-	Families []finding `json:"families"`
-}
-
-// status is which families work, as far as they have been wanted.
-func status(e engine) statusDocument {
-	d := statusDocument{Build: readBuild(), Families: []finding{}}
-	if err := e.Reason(); err != nil {
-		d.BPF = err.Error()
-	}
-	statuses, err := e.Status()
-	if err != nil {
-		d.BPF = err.Error()
-	}
-	for _, s := range statuses {
-		d.Families = append(d.Families, finding{s.Family.Name, s.Works, s.Hook, s.Reason})
-	}
-	return d
 }
 
 func storeMetrics(s store.Stats) []web.Own {

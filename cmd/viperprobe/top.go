@@ -27,6 +27,9 @@ var topFamilies = []string{
 	"block_latency", "requests", "request_latency", "context_switches", "page_faults", "threads",
 }
 
+// notAny in place of an address has top measure by itself.
+const notAny = "none"
+
 // onceWindows is how many windows --once waits for one that has values. The first
 // is passed over in any case: it is shorter than the others, and what lived before
 // it has only its baseline there.
@@ -35,6 +38,7 @@ const onceWindows = 4
 // top is what the command was asked for.
 type top struct {
 	settings
+	instance
 	by, sort string
 	once     bool
 	output   choice
@@ -46,26 +50,33 @@ func newTop(p parts) *cobra.Command {
 	t.Families = nil
 	c := &cobra.Command{
 		Use:   "top",
-		Short: "Show the targets of this machine in a live table",
-		Long: `Top measures this machine and shows its targets in a table that is drawn anew for
-each window: rates per second of counters, last values of gauges, and p50, p90 and
-p99 of histograms. Press ? for the keys. It measures by itself, stores nothing, and
-needs the same rights as run.
+		Short: "Show the targets of a machine in a live table",
+		Long: `Top shows the targets of a machine in a table that is drawn anew for each
+window: rates per second of counters, last values of gauges, and p50, p90 and p99
+of histograms. Press ? for the keys.
 
-With --once it prints the first whole window and ends. -o json is an array of
-{target: {id, node, namespace, pod, container, workload, cgroup}, values: {family:
-number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 no cgroup v2"),
+Where viperprobe run answers at --url, top shows what that measures, needs no
+rights, and costs next to nothing; --interval is then the instance's. Where nothing
+answers, or with --url none, it measures by itself, stores nothing, and needs the
+same rights as run. The head of the table says which.
+
+With --once it prints the last whole window, or the first that it measures, and
+ends. -o json is an array of {target: {id, node, namespace, pod, container,
+workload, cgroup, kind, pattern}, values: {family: number or {count, sum, p50, p90,
+p99}}} in base units.` + codes("4 no cgroup v2"),
 		Example: `  viperprobe top
   viperprobe top --families cpu,runq_latency --by pod --sort runq_latency
-  viperprobe top --once -o json --families tcp_sent_bytes`,
+  viperprobe top --once -o json --families tcp_sent_bytes
+  viperprobe top --url https://user:password@node7:9733`,
 		Args: noArgs,
 	}
 	t.bindPlan(c.Flags())
-	c.Flags().Lookup("families").Usage += " (default: a few of each resource)"
+	t.instance.bind(&t.settings.flags, "address of a running instance, or none; may hold user:password@")
+	c.Flags().Lookup("families").Usage = "families to show, or aliases, classes, tiers, default or all; may be repeated (default: a few of each resource)"
 	c.Flags().StringVar(&t.by, "by", "target", "sum by target, pod, workload, namespace, node or pattern")
 	c.Flags().StringVar(&t.sort, "sort", "", "family to sort by (default: the first)")
 	c.Flags().BoolVar(&t.once, "once", false, "print one window and end")
-	t.flags.output(&t.output)
+	t.settings.flags.output(&t.output)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		t.log = c.ErrOrStderr()
 		if !c.Flags().Changed("families") {
@@ -79,6 +90,13 @@ number or {count, sum, p50, p90, p99}}} in base units.` + codes("4 no cgroup v2"
 		plan, err := t.plan(p.families)
 		if err != nil {
 			return usage(err)
+		}
+		f, last, err := t.find(c.Context(), p.families, families)
+		if err != nil {
+			return err
+		}
+		if f != nil {
+			return t.follow(c.Context(), p, f, last, families, c.OutOrStdout())
 		}
 		return t.watch(c.Context(), p, plan, families, c.OutOrStdout())
 	}
@@ -99,6 +117,11 @@ func (t *top) resolve(catalogue []*metric.Family) ([]*metric.Family, error) {
 	if err := checkBy(t.by, words(store.Groupings)); err != nil {
 		faults = append(faults, err)
 	}
+	if t.url != notAny {
+		if err := t.instance.check(); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	shown, err := policy.Resolve(t.Families, catalogue)
 	if t.sort != "" && err == nil {
 		sorted, err := policy.Resolve([]string{t.sort}, shown)
@@ -108,7 +131,7 @@ func (t *top) resolve(catalogue []*metric.Family) ([]*metric.Family, error) {
 			t.sort = sorted[0].Name
 		}
 	}
-	if t.flags.Changed("output") && !t.once {
+	if t.settings.flags.Changed("output") && !t.once {
 		faults = append(faults, errors.New("--output: is for --once; the live table has one form"))
 	}
 	return shown, errors.Join(faults...)
@@ -166,9 +189,6 @@ func (t *top) watch(ctx context.Context, p parts, plan policy.Plan, families []*
 }
 
 func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, plan policy.Plan, families []*metric.Family, w io.Writer, refused error) error {
-	if f, ok := w.(*os.File); !ok || !tui.IsTerminal(f) {
-		return errors.New("standard output is not a terminal; `viperprobe top --once` prints one window, with -o json or csv for programs")
-	}
 	choose := func(chosen []*metric.Family) error {
 		plan.Generation++
 		plan.Rules = []policy.Rule{{Origin: "top", Select: plan.Rules[0].Select, Wants: wants(chosen, 1)}}
@@ -177,36 +197,48 @@ func (t *top) showLive(ctx context.Context, p parts, e engine, batches *latest, 
 		}
 		return e.Apply(plan)
 	}
-	message := ""
-	if refused != nil {
-		message = refused.Error()
+	return t.table(ctx, w, tui.Options{
+		Source: "measured here", Batches: batches.next, Catalogue: p.families, Families: families, Choose: choose, Missed: batches.dropped.Load,
+	}, refused)
+}
+
+// table shows o; message is of what went wrong so far, nil if nothing did.
+func (t *top) table(ctx context.Context, w io.Writer, o tui.Options, message error) error {
+	if f, ok := w.(*os.File); !ok || !tui.IsTerminal(f) {
+		return errors.New("standard output is not a terminal; `viperprobe top --once` prints one window, with -o json or csv for programs")
 	}
-	return tui.Run(ctx, tui.Options{
-		Message: message, Batches: batches.next, Catalogue: p.families, Families: families, By: store.Grouping(t.by), Sort: t.sort,
-		Choose: choose, Missed: batches.dropped.Load,
-	})
+	if message != nil {
+		o.Message = message.Error()
+	}
+	o.By, o.Sort = store.Grouping(t.by), t.sort
+	return tui.Run(ctx, o)
 }
 
 // printOnce prints the first whole window that has values.
 func (t *top) printOnce(ctx context.Context, batches <-chan *metric.Batch, families []*metric.Family, w io.Writer) error {
-	var rows []store.TopRow
-	for range onceWindows {
+	for range onceWindows - 1 {
 		select {
 		case <-ctx.Done():
 			return nil
 		case b := <-batches:
-			if b.Seq == 1 {
-				continue
+			if b.Seq > 1 && len(tui.Rows(b, families, store.Grouping(t.by))) > 0 {
+				return t.print(b, families, w)
 			}
-			rows = tui.Rows(b, families, store.Grouping(t.by))
-			if b.Partial {
-				fmt.Fprintf(t.log, "viperprobe: the window is not complete: %s\n", strings.Join(b.Faults, "; "))
-			}
-		}
-		if len(rows) > 0 {
-			break
 		}
 	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case b := <-batches:
+		return t.print(b, families, w)
+	}
+}
+
+func (t *top) print(b *metric.Batch, families []*metric.Family, w io.Writer) error {
+	if b.Partial {
+		fmt.Fprintf(t.log, "viperprobe: the window is not complete: %s\n", strings.Join(b.Faults, "; "))
+	}
+	rows := tui.Rows(b, families, store.Grouping(t.by))
 	switch t.output.value {
 	case "json":
 		return tui.WriteJSON(w, rows)

@@ -23,13 +23,14 @@ type scripted struct {
 	sink    agent.Sink
 	batches []*metric.Batch
 	err     error
+	none    error // why no family that needs BPF works
 }
 
 func (s *scripted) Apply(p policy.Plan) error { s.plan = p; return nil }
 
 func (s *scripted) Status() ([]probe.Status, error) { return nil, nil }
 
-func (s *scripted) Reason() error { return nil }
+func (s *scripted) Reason() error { return s.none }
 
 func (s *scripted) Run(ctx context.Context) error {
 	if s.err != nil {

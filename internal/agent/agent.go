@@ -132,11 +132,24 @@ const namePause = 25 * time.Millisecond
 func (a *Agent) loop(ctx context.Context) {
 	tick := time.NewTimer(time.Hour)
 	names := time.NewTimer(namePause)
-	var slot time.Time
+	armed := true
+	// A timer that runs is left alone: events may come faster than it.
+	await := func() {
+		if !armed && a.tree.unnamed() {
+			armed = true
+			names.Reset(namePause)
+		}
+	}
+	var slot time.Time // of the tick that is due next, in windows of interval
+	var interval time.Duration
+	next := func() {
+		interval = a.plan.Interval
+		slot = time.Now().Truncate(interval).Add(interval)
+		tick.Reset(time.Until(slot))
+	}
 	for {
-		if a.plan.Interval > 0 {
-			slot = time.Now().Truncate(a.plan.Interval).Add(a.plan.Interval)
-			tick.Reset(time.Until(slot))
+		if a.plan.Interval != interval {
+			next()
 		}
 		select {
 		case <-ctx.Done():
@@ -145,16 +158,14 @@ func (a *Agent) loop(ctx context.Context) {
 			job()
 		case e := <-a.events:
 			a.tree.event(e, time.Now())
-			if a.tree.unnamed() {
-				names.Reset(namePause)
-			}
+			await()
 		case <-names.C:
+			armed = false
 			a.tree.name(time.Now())
-			if a.tree.unnamed() {
-				names.Reset(namePause)
-			}
+			await()
 		case <-tick.C:
 			a.tick(slot, false)
+			next()
 		}
 	}
 }

@@ -76,6 +76,8 @@ func TestCrowd(t *testing.T) {
 	if got := r.sum(path, "tcp_sent_bytes") + r.sum("remainder", "tcp_sent_bytes"); got < 777 {
 		t.Errorf("%d bytes in the last of the crowd and the remainder, want the 777 that it sent", got)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if kind := r.named["remainder"].Kind; kind != metric.Remainder {
 		t.Errorf("remainder is a %s", kind)
 	}

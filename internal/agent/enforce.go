@@ -43,7 +43,11 @@ func (t *tree) enforce(now time.Time) error {
 // enforceOne does the same for one target that is new or has got a better name.
 func (t *tree) enforceOne(x *target, now time.Time) error {
 	t.choose(x, now)
-	return errors.Join(t.attach(), t.open(x))
+	var err error
+	if slices.ContainsFunc(x.probed, func(f *metric.Family) bool { return !t.attached[f] }) {
+		err = t.attach()
+	}
+	return errors.Join(err, t.open(x))
 }
 
 // choose sets what the plan wants of a target. What it did not want before starts
@@ -72,13 +76,13 @@ func (t *tree) attach() error {
 	if t.a.probes == nil {
 		return nil
 	}
-	var all []*metric.Family
-	for _, f := range t.a.families {
-		if slices.ContainsFunc(t.targets, func(x *target) bool { return slices.Contains(x.probed, f) }) {
-			all = append(all, f)
+	t.attached = map[*metric.Family]bool{}
+	for _, x := range t.targets {
+		for _, f := range x.probed {
+			t.attached[f] = true
 		}
 	}
-	return t.a.probes.Want(all)
+	return t.a.probes.Want(slices.DeleteFunc(slices.Clone(t.a.families), func(f *metric.Family) bool { return !t.attached[f] }))
 }
 
 // open sets a target's switches and opens its files.
@@ -162,24 +166,28 @@ func (t *tree) unnamed() bool { return len(t.waiting) > 0 }
 
 // name looks for the names of containers that have none yet.
 func (t *tree) name(now time.Time) {
-	t.waiting = slices.DeleteFunc(slices.Clone(t.waiting), func(x *target) bool {
-		better, pause, err := t.names.Resolve(x.Target)
-		switch {
-		case pause:
-			t.ignore(x)
-			return true
-		case err != nil:
-			return now.Sub(x.Started) > nameLimit || !x.Ended.IsZero()
-		case better.Kind == metric.Plain:
-			return now.Sub(x.Started) > plainLimit || !x.Ended.IsZero()
-		}
-		better.Ended = x.Ended
-		x.Target, x.named = better, now
-		if err := t.enforceOne(x, now); err != nil {
-			t.a.log.Error("target not measured in full", "target", x.Name(), "err", err)
-		}
+	t.waiting = slices.DeleteFunc(slices.Clone(t.waiting), func(x *target) bool { return t.nameOne(x, now) })
+}
+
+// nameOne looks for the name of one container and reports whether that is over:
+// it has been found, or will not be.
+func (t *tree) nameOne(x *target, now time.Time) bool {
+	better, pause, err := t.names.Resolve(x.Target)
+	switch {
+	case pause:
+		t.ignore(x)
 		return true
-	})
+	case err != nil:
+		return now.Sub(x.Started) > nameLimit || !x.Ended.IsZero()
+	case better.Kind == metric.Plain:
+		return now.Sub(x.Started) > plainLimit || !x.Ended.IsZero()
+	}
+	better.Ended = x.Ended
+	x.Target, x.named = better, now
+	if err := t.enforceOne(x, now); err != nil {
+		t.a.log.Error("target not measured in full", "target", x.Name(), "err", err)
+	}
+	return true
 }
 
 // ignore makes a target none: it only holds a pod's namespaces.

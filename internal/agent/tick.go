@@ -62,7 +62,7 @@ func (a *Agent) tick(slot time.Time, partial bool) {
 			b.Groups = append(b.Groups, g)
 		}
 	}
-	a.tree.drop()
+	a.check(a.tree.drop())
 	a.seq, a.last = b.Seq, now
 	b.Faults, b.Partial = faults, partial || len(faults) > 0
 	a.own.ticked(b, time.Since(now))

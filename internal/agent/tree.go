@@ -21,6 +21,7 @@ type tree struct {
 	paths     map[string]*group // the living, by path
 	targets   []*target         // the node and the remainder first
 	bySlot    map[uint32]*target
+	held      map[uint32]bool   // slots that groups hold
 	templates map[string]uint32 // slot by the names of the families that it wants
 	waiting   []*target         // for a name
 	crowded   []*group          // would be targets, but all slots are taken
@@ -28,8 +29,9 @@ type tree struct {
 	drain     time.Duration
 	blkio     int              // v1 hierarchy of block IO; 0: there is none
 	future    []*metric.Family // what templates switch on
-	highest   uint32           // slot that was ever a target's or a template's
-	lost      uint64           // events that the kernel side could not tell, as of the last resync
+	attached  map[*metric.Family]bool
+	highest   uint32 // slot that was ever a target's or a template's
+	lost      uint64 // events that the kernel side could not tell, as of the last resync
 }
 
 // A group is one cgroup.
@@ -37,6 +39,7 @@ type group struct {
 	id      uint64
 	path    string
 	given   uint32 // slot in which the kernel side counts it so far
+	held    uint32 // slot that the kernel side gave it although it is no target; 0: none
 	levels  uint16
 	target  *target // nil: the remainder
 	removed time.Time
@@ -51,7 +54,7 @@ func newTree(a *Agent) tree {
 		}
 	}
 	return tree{
-		a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{},
+		a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{}, held: map[uint32]bool{},
 		templates: map[string]uint32{}, names: &cgroup.Names{Host: a.host}, drain: drainTime, blkio: blkio,
 	}
 }
@@ -125,8 +128,10 @@ func (t *tree) parent(at string) *group {
 	return nil
 }
 
-// settle tells the kernel side what a group is, and takes back a slot that it
-// gave for what turned out to be no target of its own.
+// settle tells the kernel side what a group is. A slot that it gave for what turned
+// out to be no target of its own is held while the group lives: cgroups that were
+// made in it before this was known have inherited the slot, and nobody else may
+// have it meanwhile.
 func (t *tree) settle(g *group) error {
 	if t.a.probes == nil {
 		return nil
@@ -140,7 +145,7 @@ func (t *tree) settle(g *group) error {
 		err = t.a.probes.SetCgroup(g.id, want)
 	}
 	if g.given != want.Slot && t.unowned(g.given) {
-		err = errors.Join(err, t.a.probes.FreeSlot(g.given))
+		g.held, t.held[g.given] = g.given, true
 	}
 	g.given = want.Slot
 	return err
@@ -185,7 +190,7 @@ func (t *tree) uncrowd(now time.Time) {
 
 // unowned reports whether a slot was given out by the kernel side and is nobody's.
 func (t *tree) unowned(slot uint32) bool {
-	return slot > probe.NodeSlot && t.bySlot[slot] == nil && !t.isTemplate(slot)
+	return slot > probe.NodeSlot && t.bySlot[slot] == nil && !t.held[slot] && !t.isTemplate(slot)
 }
 
 func (t *tree) slotOf(g *group) uint32 {
@@ -227,10 +232,11 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 		}
 	}
 	if g.target.Kind != metric.Service {
-		t.waiting = append(t.waiting, g.target)
-		t.name(now)
-		if g.target == nil { // it only holds a pod's namespaces
+		x := g.target
+		if over := t.nameOne(x, now); g.target == nil { // it only holds a pod's namespaces
 			return nil
+		} else if !over {
+			t.waiting = append(t.waiting, x)
 		}
 	}
 	t.adopt(g.target)
@@ -270,6 +276,12 @@ func (t *tree) release(g *group) {
 			t.a.log.Error("cgroup not forgotten", "cgroup", g.path, "err", err)
 		}
 	}
+	if g.held != 0 {
+		delete(t.held, g.held)
+		if err := t.a.probes.FreeSlot(g.held); err != nil {
+			t.a.log.Error("slot not freed", "cgroup", g.path, "err", err)
+		}
+	}
 	delete(t.groups, g.id)
 	if t.paths[g.path] == g {
 		delete(t.paths, g.path)
@@ -288,8 +300,10 @@ func (t *tree) expire(now time.Time) {
 	}
 }
 
-// drop lets go of targets whose last values have been read.
-func (t *tree) drop() {
+// drop lets go of targets whose last values have been read, and of hook groups
+// that nobody else wants.
+func (t *tree) drop() error {
+	before := len(t.targets)
 	t.targets = slices.DeleteFunc(t.targets, func(x *target) bool {
 		if !x.drained {
 			return false
@@ -297,6 +311,10 @@ func (t *tree) drop() {
 		t.discard(x)
 		return true
 	})
+	if len(t.targets) == before {
+		return nil
+	}
+	return t.attach()
 }
 
 func (t *tree) discard(x *target) {

@@ -78,6 +78,14 @@ func (m *model) sortColumn() int {
 	return slices.IndexFunc(m.columns, func(c column) bool { return c.key() == m.sort })
 }
 
+// tell shows err until Esc; nil shows that all is well.
+func (m *model) tell(err error) {
+	m.message = ""
+	if err != nil {
+		m.message = err.Error()
+	}
+}
+
 func (m *model) take(b *metric.Batch) {
 	m.batch = b
 	if !m.paused {
@@ -185,7 +193,7 @@ func (m *model) on(i int) bool {
 }
 
 // Init, Update and View make the model a tea.Model.
-func (m *model) Init() tea.Cmd { return m.next() }
+func (m *model) Init() tea.Cmd { return tea.Batch(m.next(), m.nextFault()) }
 
 // Update takes one event.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
@@ -199,11 +207,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.next()
 	case endMsg:
 		m.ended = true
+	case faultMsg:
+		m.tell(msg.err)
+		return m, m.nextFault()
 	case chosenMsg:
-		m.message = ""
-		if msg.err != nil {
-			m.message = msg.err.Error()
-		}
+		m.tell(msg.err)
 	case tea.KeyPressMsg:
 		return m, m.key(msg)
 	}

@@ -187,6 +187,23 @@ func TestPick(t *testing.T) {
 	}
 }
 
+// The head says where the windows come from; what goes wrong is shown until it is over.
+func TestSourceAndFaults(t *testing.T) {
+	m := open(t, 120, 24)
+	m.options.Source = "from http://node7:9733"
+	if s := m.screen(); !strings.Contains(s, "from http://node7:9733") {
+		t.Error("no source in\n" + s)
+	}
+	m.Update(faultMsg{errors.New("ask node7: gone")})
+	if s := m.screen(); !strings.Contains(s, "ask node7: gone") {
+		t.Error("no fault in\n" + s)
+	}
+	m.Update(faultMsg{})
+	if s := m.screen(); strings.Contains(s, "gone") {
+		t.Error("the fault stays:\n" + s)
+	}
+}
+
 func TestBy(t *testing.T) {
 	m := open(t, 80, 24)
 	want := map[store.Grouping]int{store.ByTarget: 27, store.ByPod: 25, store.ByWorkload: 7, store.ByNamespace: 3, store.ByNode: 1, store.ByPattern: 1}

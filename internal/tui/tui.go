@@ -29,6 +29,10 @@ type Options struct {
 	Choose func([]*metric.Family) error
 
 	Message string // shown at first, until Esc
+	Source  string // where the batches come from, for the head
+	// Faults are of getting batches, shown until Esc, or until nil says that it goes
+	// well again; may be nil.
+	Faults <-chan error
 
 	// Missed counts the windows that were dropped because this terminal was slow;
 	// nil when there is no such count.
@@ -62,6 +66,7 @@ func Run(ctx context.Context, o Options) error {
 type (
 	batchMsg  struct{ batch *metric.Batch }
 	endMsg    struct{}
+	faultMsg  struct{ err error }
 	chosenMsg struct{ err error }
 )
 
@@ -73,6 +78,14 @@ func (m *model) next() tea.Cmd {
 		}
 		return endMsg{}
 	}
+}
+
+// nextFault waits for a fault; never, when there is no channel of them.
+func (m *model) nextFault() tea.Cmd {
+	if m.options.Faults == nil {
+		return nil
+	}
+	return func() tea.Msg { return faultMsg{<-m.options.Faults} }
 }
 
 func (m *model) choose(families []*metric.Family) tea.Cmd {

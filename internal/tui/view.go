@@ -95,6 +95,9 @@ func (m *model) viewHead() []string {
 			plural = ""
 		}
 		count = fmt.Sprintf("  %s  every %v  %d %s%s", Printable(b.Node), b.Interval, len(m.rows), m.by, plural)
+		if m.options.Source != "" {
+			count += "  " + faint.Styled(Printable(m.options.Source))
+		}
 		ours = cost(b)
 		if m.options.Missed != nil && m.options.Missed() > 0 {
 			ours += "  " + warn.Styled(fmt.Sprintf("%d windows missed", m.options.Missed()))

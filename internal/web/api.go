@@ -15,10 +15,11 @@ import (
 func (s *server) api(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/targets", func(w http.ResponseWriter, _ *http.Request) { s.json(w, s.targets()) })
 	mux.HandleFunc("GET /api/top", s.top)
+	mux.HandleFunc("GET /api/batch", s.batch)
 	mux.HandleFunc("GET /api/query", s.rows)
 	mux.HandleFunc("GET /api/gaps", s.gaps)
 	for name, document := range s.Documents {
-		mux.HandleFunc("GET /api/"+name, func(w http.ResponseWriter, _ *http.Request) { s.json(w, document()) })
+		mux.HandleFunc("GET /api/"+name, func(w http.ResponseWriter, _ *http.Request) { s.json(w, document.Make()) })
 	}
 }
 

@@ -32,9 +32,10 @@ func (s *server) index(w http.ResponseWriter, _ *http.Request) {
 		{"/metrics", "all numbers, for Prometheus to scrape"},
 		{"/api/top", "every target and what it does now, as JSON"},
 		{"/api/targets", "the targets"},
+		{"/api/batch", "the last window in full, as JSON"},
 	}
 	for _, name := range s.documentNames() {
-		links = append(links, [2]string{"/api/" + name, name})
+		links = append(links, [2]string{"/api/" + name, s.Documents[name].What})
 	}
 	if s.Store != nil {
 		links = append(links, [2]string{"/api/v1/query?query=count+by+(__name__)+({__name__%3D~\"viperprobe_.%2B\"})", "PromQL over what is stored"})

@@ -2,17 +2,12 @@ package web
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"math"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -141,97 +136,4 @@ func decodeRow(line rowLine) store.Row {
 		r.Count, r.Sum, r.P50, r.P90, r.P99 = h.Count, h.Sum, number(h.P50), number(h.P90), number(h.P99)
 	}
 	return r
-}
-
-// A Remote reads the store of a running instance through its API. It is safe for
-// concurrent use.
-type Remote struct {
-	URL    string // http://127.0.0.1:9733; may hold user:password@
-	Client *http.Client
-}
-
-// maxLine bounds one line of an answer.
-const maxLine = 1 << 20
-
-// Range is store.Reader.Range over there.
-func (m *Remote) Range(ctx context.Context, q store.Query) iter.Seq2[store.Row, error] {
-	form := url.Values{
-		"family": {q.Family.Name}, "target": {q.Target}, "by": {string(q.By)}, "rate": {strconv.FormatBool(q.Rate)},
-		"start": {q.From.Format(time.RFC3339Nano)}, "end": {q.To.Format(time.RFC3339Nano)}, "step": {strconv.FormatFloat(q.Step.Seconds(), 'f', -1, 64)},
-	}
-	return func(yield func(store.Row, error) bool) {
-		body, err := m.get(ctx, "/api/query", form)
-		if err != nil {
-			yield(store.Row{}, err)
-			return
-		}
-		defer body.Close()
-		lines := bufio.NewScanner(body)
-		lines.Buffer(nil, maxLine)
-		for lines.Scan() {
-			var line rowLine
-			err := json.Unmarshal(lines.Bytes(), &line)
-			if err == nil && line.Error != "" {
-				err = errors.New(line.Error)
-			}
-			if !yield(decodeRow(line), err) || err != nil {
-				return
-			}
-		}
-		if err := lines.Err(); err != nil {
-			yield(store.Row{}, fmt.Errorf("read answer of %s: %w", m.host(), err))
-		}
-	}
-}
-
-// Gaps is store.Reader.Gaps over there.
-func (m *Remote) Gaps(ctx context.Context, from, to time.Time) ([]store.Gap, error) {
-	body, err := m.get(ctx, "/api/gaps", url.Values{"start": {from.Format(time.RFC3339Nano)}, "end": {to.Format(time.RFC3339Nano)}})
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	var lines []gapLine
-	if err := json.NewDecoder(io.LimitReader(body, 64<<20)).Decode(&lines); err != nil {
-		return nil, fmt.Errorf("read answer of %s: %w", m.host(), err)
-	}
-	var gaps []store.Gap
-	for _, l := range lines {
-		gaps = append(gaps, store.Gap{Node: l.Node, Reason: l.Reason, From: l.From, To: l.To})
-	}
-	return gaps, nil
-}
-
-// Close does nothing: each call has a connection of its own.
-func (m *Remote) Close() error { return nil }
-
-// host is the address without a password.
-func (m *Remote) host() string {
-	if u, err := url.Parse(m.URL); err == nil {
-		return u.Redacted()
-	}
-	return "the server"
-}
-
-func (m *Remote) get(ctx context.Context, path string, form url.Values) (io.ReadCloser, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(m.URL, "/")+path+"?"+form.Encode(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", m.host(), err)
-	}
-	res, err := m.Client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode == http.StatusOK {
-		return res.Body, nil
-	}
-	defer res.Body.Close()
-	var line rowLine
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxLine)).Decode(&line); err != nil || line.Error == "" {
-		if res.StatusCode == http.StatusUnauthorized {
-			return nil, fmt.Errorf("ask %s: it wants a password; put it into the address: http://USER:PASSWORD@HOST:PORT", m.host())
-		}
-		return nil, fmt.Errorf("ask %s: it answered %s; is it a viperprobe of this version?", m.host(), res.Status)
-	}
-	return nil, errors.New(line.Error)
 }

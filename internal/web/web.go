@@ -31,7 +31,7 @@ type Options struct {
 	Interval time.Duration // length of a window: /healthz wants one in 3 of them; 0: 1 s
 
 	// Documents are served as JSON below /api/, by name: families, status, ...
-	Documents map[string]func() any
+	Documents map[string]Document
 	// Own are metrics about ViperProbe itself that no batch carries.
 	Own func() []Own
 	// Ready says why requests should not come yet; nil: ready.
@@ -42,6 +42,12 @@ type Options struct {
 	Pprof         bool  // serve /debug/pprof
 	MaxConcurrent int   // requests at once, more get 503; 0: 32
 	Log           *slog.Logger
+}
+
+// A Document is made anew for each request; it must do for json.Marshal.
+type Document struct {
+	What string // for the index, in a few words
+	Make func() any
 }
 
 // An Own is one number about ViperProbe itself. Those of one name have one kind

@@ -61,7 +61,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestIndexLeadsToAll(t *testing.T) {
-	srv := usual(t, Options{Pprof: true, Interval: time.Minute, Documents: map[string]func() any{"families": func() any { return []string{} }}})
+	srv := usual(t, Options{Pprof: true, Interval: time.Minute, Documents: map[string]Document{"families": {"the catalogue", func() any { return []string{} }}}})
 	code, body, _ := get(t, srv, "/")
 	if code != 200 {
 		t.Fatal(code)
@@ -79,7 +79,7 @@ func TestIndexLeadsToAll(t *testing.T) {
 			t.Errorf("%s: %d %s", link, code, clip(body))
 		}
 	}
-	if links != 8 {
+	if links != 9 {
 		t.Errorf("%d links in %s", links, body)
 	}
 	if code, _, _ := get(t, srv, "/nothing"); code != 404 {

@@ -71,7 +71,7 @@ func TestRemoteFaults(t *testing.T) {
 		want    string
 	}{
 		"no store":   {Handler(Options{Recent: store.NewRecent(store.RecentOptions{}), Families: catalogue()}), "there is no store here"},
-		"password":   {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), "it wants a password"},
+		"password":   {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), "it wants a name and password"},
 		"not ours":   {http.NotFoundHandler(), "is it a viperprobe of this version?"},
 		"not JSON":   {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>\n")) }), "invalid character"},
 		"cut off":    {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{\"target\":\"a\"}\n{\"targ")) }), "unexpected end"},
