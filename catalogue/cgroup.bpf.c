@@ -69,6 +69,32 @@ static __always_inline u32 take(u32 template)
 	return slot;
 }
 
+static __always_inline struct vp_direct *direct(u64 id)
+{
+	u32 i = id % VP_DIRECT;
+
+	return bpf_map_lookup_elem(&vp_direct, &i);
+}
+
+/* User space does the same (internal/probe/slots.go). */
+static __always_inline void remember(u64 id, u32 slot)
+{
+	struct vp_direct *d = direct(id);
+
+	if (!d || __sync_val_compare_and_swap(&d->id, 0, VP_TAKEN))
+		return;
+	d->slot = slot;
+	__sync_lock_test_and_set(&d->id, id);
+}
+
+static __always_inline void forget(u64 id)
+{
+	struct vp_direct *d = direct(id);
+
+	if (d)
+		__sync_val_compare_and_swap(&d->id, id, 0);
+}
+
 /* Enters a new cgroup by what its parent says, and gives its slot. A slot of its
  * own is only given where user space will hear of it, who takes it back. */
 static __always_inline u32 enter(u64 id, u64 parent, bool told)
@@ -86,6 +112,8 @@ static __always_inline u32 enter(u64 id, u64 parent, bool told)
 		c.levels--;
 	if (bpf_map_update_elem(&vp_cgroups, &id, &c, BPF_ANY))
 		__sync_fetch_and_add(&vp_no_room, 1);
+	else
+		remember(id, c.slot);
 	return c.slot;
 }
 
@@ -129,6 +157,7 @@ int BPF_PROG(cgroup_release, struct cgroup *cgrp, const char *path)
 	e = event();
 	if (e)
 		tell(e, cgrp, 0, VP_RELEASE, vp_slot_of(id), path);
+	forget(id);
 	bpf_map_delete_elem(&vp_cgroups, &id);
 	return 0;
 }

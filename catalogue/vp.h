@@ -41,6 +41,21 @@ struct {
 	__type(value, struct vp_cgroup);
 } vp_cgroups SEC(".maps");
 
+/* The slots of most cgroups without hashing: entry id % VP_DIRECT is the first's that
+ * came there, until it goes; others are looked up in vp_cgroups. */
+#define VP_DIRECT 16384
+#define VP_TAKEN (~0ULL) /* no cgroup's id: the entry is being written */
+struct vp_direct {
+	u64 id, slot;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, VP_DIRECT);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct vp_direct);
+} vp_direct SEC(".maps");
+
 /* cgroup v1 (hierarchy, id) -> slot: hybrid hosts, where block IO and memory are
  * charged to cgroups of other hierarchies, whose ids collide with those of v2 */
 struct vp_cgroup1 {
@@ -76,8 +91,13 @@ static __always_inline void vp_fail(void)
 
 static __always_inline u32 vp_slot_of(u64 cgroup_id)
 {
-	struct vp_cgroup *c = bpf_map_lookup_elem(&vp_cgroups, &cgroup_id);
+	u32 i = cgroup_id % VP_DIRECT;
+	struct vp_direct *d = bpf_map_lookup_elem(&vp_direct, &i);
+	struct vp_cgroup *c;
 
+	if (d && d->id == cgroup_id)
+		return d->slot;
+	c = bpf_map_lookup_elem(&vp_cgroups, &cgroup_id);
 	return c ? c->slot : VP_REMAINDER;
 }
 

@@ -49,6 +49,7 @@ type Set struct {
 	core    *ebpf.Collection // cgroup.bpf.c: targets
 	links   []link.Link      // of core
 	slots   words            // vp_slots, by mmap
+	direct  words            // vp_direct, by mmap
 	shared  map[string]*ebpf.Map
 	objects map[string]*object
 	copies  int    // of per-CPU cells
@@ -107,6 +108,9 @@ func (s *Set) loadCore() error {
 	if s.slots, err = mapWords(s.core.Maps["vp_slots"]); err != nil {
 		return err
 	}
+	if s.direct, err = mapWords(s.core.Maps["vp_direct"]); err != nil {
+		return err
+	}
 	for slot := uint32(Slots - 1); slot >= firstSlot; slot-- { // a stack: the lowest comes first
 		if err := s.core.Maps["vp_free"].Update(nil, slot, ebpf.UpdateAny); err != nil {
 			return fmt.Errorf("fill the stack of free slots: %w", err)
@@ -123,7 +127,7 @@ func (s *Set) loadCore() error {
 }
 
 // sharedMaps are one for all objects.
-var sharedMaps = []string{"vp_cgroups", "vp_cgroups1", "vp_slots"}
+var sharedMaps = []string{"vp_cgroups", "vp_cgroups1", "vp_direct", "vp_slots"}
 
 // Close detaches and unloads everything.
 func (s *Set) Close() error {
@@ -134,7 +138,7 @@ func (s *Set) Close() error {
 	for _, l := range s.links {
 		faults = append(faults, l.Close())
 	}
-	faults = append(faults, s.slots.unmap())
+	faults = append(faults, s.slots.unmap(), s.direct.unmap())
 	if s.core != nil {
 		s.core.Close()
 	}

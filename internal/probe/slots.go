@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
@@ -28,8 +29,28 @@ func (s *Set) SetCgroup(id uint64, c Cgroup) error {
 	if err := s.shared["vp_cgroups"].Put(id, c); err != nil {
 		return fmt.Errorf("set slot of cgroup %d: %w", id, err)
 	}
+	s.remember(id, c.Slot)
 	s.changed++
 	return nil
+}
+
+// directs and taken are VP_DIRECT and VP_TAKEN of vp.h.
+const (
+	directs = 16384
+	taken   = ^uint64(0)
+)
+
+// remember puts the slot of a cgroup where it is found without hashing, if no other
+// cgroup is there. The kernel side does the same for new cgroups (cgroup.bpf.c).
+func (s *Set) remember(id uint64, slot uint32) {
+	entry := s.direct[id%directs*2:][:2]
+	switch {
+	case atomic.LoadUint64(&entry[0]) == id:
+		atomic.StoreUint64(&entry[1], uint64(slot))
+	case atomic.CompareAndSwapUint64(&entry[0], 0, taken):
+		atomic.StoreUint64(&entry[1], uint64(slot))
+		atomic.StoreUint64(&entry[0], id)
+	}
 }
 
 // Cgroup is what the kernel side knows of a cgroup v2 id.
@@ -40,6 +61,7 @@ func (s *Set) Cgroup(id uint64) (c Cgroup, ok bool) {
 // ForgetCgroup makes the kernel side forget a cgroup: its tasks belong to the
 // remainder from here on.
 func (s *Set) ForgetCgroup(id uint64) error {
+	atomic.CompareAndSwapUint64(&s.direct[id%directs*2], id, 0)
 	if err := s.shared["vp_cgroups"].Delete(id); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("forget cgroup %d: %w", id, err)
 	}
