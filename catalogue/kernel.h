@@ -66,15 +66,23 @@ struct fdtable {
 struct files_struct {
 	struct fdtable *fdt;
 };
+struct signal_struct {
+	struct {
+		int counter;
+	} live;
+	int group_exit_code;
+	unsigned int flags;
+};
 struct task_struct {
-	int pid, tgid, exit_state, on_cpu;
+	int pid, tgid, exit_state, exit_code, on_cpu;
 	u64 start_time;
 	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct task_io_accounting ioac;
 	struct css_set *cgroups;
-	struct task_struct *real_parent;
+	struct task_struct *real_parent, *group_leader;
+	struct signal_struct *signal;
 	struct files_struct *files;
 };
 

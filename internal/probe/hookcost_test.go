@@ -131,6 +131,27 @@ func BenchmarkTLB(b *testing.B) {
 	}
 }
 
+// BenchmarkProcess is the cost of a process that only begins and ends.
+func BenchmarkProcess(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, processNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			tg := newTarget(b, s, processNames, g)
+			if gate == "closed" {
+				if err := s.Switch(tg.slot, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w := startWorker(b, workerOptions{Cgroup: g})
+			hookCost(b, s, "process", 3000, "process", func() { w.do("fork 3000 0") })
+		})
+	}
+}
+
 // BenchmarkReclaim is the cost of a reclaim of a memory cgroup at its limit.
 func BenchmarkReclaim(b *testing.B) {
 	s, _ := open(b)
