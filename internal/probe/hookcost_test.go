@@ -236,3 +236,25 @@ func BenchmarkRedisThroughput(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	b.Logf("%%loss by pair: %.1f", losses)
 }
+
+// BenchmarkPageCache is the cost of a read of a page that is in the cache.
+func BenchmarkPageCache(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, pagecacheNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			if gate == "open" {
+				newTarget(b, s, pagecacheNames, g)
+			}
+			w := startWorker(b, workerOptions{Cgroup: g})
+			file := holeFile(b, 50000*4096)
+			hookCost(b, s, "pagecache", 100000, "page", func() {
+				w.do("pages read %s 50000", file) // misses
+				w.do("pages read %s 50000", file)
+			})
+		})
+	}
+}
