@@ -14,7 +14,7 @@ func pagecacheRows() []metric.Family {
 			Labels: []metric.Label{{Name: "by", Values: []string{"read", "fault"}}},
 			Rungs:  [][]string{{"pagecache_read", "pagecache_fault"}, {"pagecache_read_returned", "pagecache_fault_returned"}},
 			Help:   "Times that tasks of the target looked for pages of files in the page cache, hit or miss: a read looks once for each batch of 15 to 31 folios, a fault in a mapped file once; reads past the cache, tmpfs, writes, and faults that the kernel served together with a neighbour's are not in it.",
-			Source: "mm_filemap_get_pages, mm_filemap_fault; before 6.10 the ends of filemap_get_pages, filemap_fault; paper: cache",
+			Source: "mm_filemap_get_pages, mm_filemap_fault; where there are none (6.1) the ends of filemap_get_pages, filemap_fault; paper: cache",
 		}),
 		row(metric.Family{
 			Name: "page_cache_misses", Rungs: [][]string{{"pagecache_add"}},

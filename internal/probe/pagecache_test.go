@@ -2,7 +2,6 @@ package probe
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"unsafe"
 
@@ -80,7 +79,7 @@ func TestPageCacheOfReadsWritesAndMappings(t *testing.T) {
 	const pages = 512
 	for _, rung := range []int{0, 1} {
 		t.Run(fmt.Sprintf("rung%d", rung), func(t *testing.T) {
-			s := pagecacheSet(t, rung)
+			s := ladderSet(t, "pagecache", rung, "6.1.", pagecacheNames...)
 			if s == nil {
 				return
 			}
@@ -136,31 +135,6 @@ func TestPageCacheOfReadsWritesAndMappings(t *testing.T) {
 			lossless(t, s)
 		})
 	}
-}
-
-// pagecacheSet takes the rung of the ladder that is asked for, nil where this kernel
-// is known not to have it: the tracepoints before 6.10, the functions on the build
-// kernel.
-func pagecacheSet(t *testing.T, rung int) *Set {
-	s, byName := open(t)
-	f := byName["page_cache_lookups"]
-	f.Rungs = f.Rungs[rung : rung+1]
-	if err := s.Want(find(t, s, pagecacheNames...)); err != nil {
-		t.Fatal(err)
-	}
-	for _, st := range s.Status() {
-		if st.Family.Object == "pagecache" && !st.Works {
-			var u unix.Utsname
-			_ = unix.Uname(&u)
-			release := unix.ByteSliceToString(u.Release[:])
-			if rung == 0 && release[:4] != "6.1." || rung == 1 && os.Getenv("VIPERPROBE_VM") == "1" {
-				t.Fatalf("%s: %s", st.Family.Name, st.Reason)
-			}
-			t.Logf("%s: %s: %s", release, st.Family.Name, st.Reason)
-			return nil
-		}
-	}
-	return s
 }
 
 func mincore(m, in []byte) error {
