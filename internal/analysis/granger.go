@@ -21,23 +21,39 @@ func Granger(cause, effect []float64, lag int) (Causality, error) {
 	if err := checkSeries([][]float64{cause, effect}, 1); err != nil {
 		return Causality{}, err
 	}
-	n := len(effect) - lag
-	if lag < 1 || n <= 2*lag+1 {
-		return Causality{}, fmt.Errorf("%w: %d for lag %d, need %d", ErrTooShort, len(effect), lag, 3*lag+2)
+	return grangerIn([][]float64{cause}, [][]float64{effect}, lag)
+}
+
+// grangerIn is Granger over several runs: rows of all, lags within each.
+func grangerIn(causes, effects [][]float64, lag int) (Causality, error) {
+	n := 0
+	for _, e := range effects {
+		n += max(0, len(e)-lag)
 	}
-	x, y := make([]float64, len(cause)), make([]float64, len(effect))
-	if !zscore(x, cause) || !zscore(y, effect) { // the test does not depend on offset and scale, its conditioning does
+	if lag < 1 || n <= 2*lag+1 {
+		return Causality{}, fmt.Errorf("%w: %d for lag %d, need %d", ErrTooShort, n, lag, 2*lag+2)
+	}
+	// The test does not depend on offset and scale, its conditioning does.
+	x, y := slices.Concat(causes...), slices.Concat(effects...)
+	if !zscore(x, x) || !zscore(y, y) {
 		return Causality{}, ErrConstant
 	}
+	var target []float64
 	columns := [][]float64{constant(n, 1)}
-	for l := 1; l <= lag; l++ {
-		columns = append(columns, y[lag-l:len(y)-l])
+	columns = append(columns, make([][]float64, 2*lag)...)
+	at := 0
+	for _, e := range effects {
+		to := at + len(e)
+		if len(e) > lag {
+			target = append(target, y[at+lag:to]...)
+			for l := 1; l <= lag; l++ {
+				columns[l] = append(columns[l], y[at+lag-l:to-l]...)
+				columns[lag+l] = append(columns[lag+l], x[at+lag-l:to-l]...)
+			}
+		}
+		at = to
 	}
-	restricted := leastSquares(columns, y[lag:])
-	for l := 1; l <= lag; l++ {
-		columns = append(columns, x[lag-l:len(x)-l])
-	}
-	free := leastSquares(columns, y[lag:])
+	restricted, free := leastSquares(columns[:lag+1], target), leastSquares(columns, target)
 	c := Causality{Num: lag, Den: n - 2*lag - 1}
 	if !restricted.full || !free.full || free.ssr <= 1e-20*restricted.ssr || free.ssr == 0 {
 		return c, fmt.Errorf("%w given the past: the regression has no answer", ErrConstant)

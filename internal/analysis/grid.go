@@ -3,7 +3,6 @@ package analysis
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/interp"
 )
@@ -107,9 +106,4 @@ func Difference(x []float64) []float64 {
 		d[i] = x[i+1] - x[i]
 	}
 	return d
-}
-
-// monotone tells whether x never falls and does rise, as a counter does.
-func monotone(x []float64) bool {
-	return len(x) > 1 && slices.IsSorted(x) && x[0] < x[len(x)-1]
 }
