@@ -14,7 +14,7 @@ export CGO_ENABLED := 0
 export GOFLAGS     := $(sort $(shell go env GOFLAGS 2>/dev/null) -trimpath -tags=grpcnotrace)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run test lint gen gen-check unit vm churn tools cross clean FORCE
+.PHONY: help build run test lint gen gen-check unit vm churn oracle tools cross clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ vm: ## Run the kernel tests on Debian's 6.1 and 6.12 (VMPKGS="./internal/x", VMF
 
 churn: build ## Check that the agent accounts for 1,100 containers of 100 ms, exactly (root)
 	go run ./test/churn -agent $(PREFIX)/viperprobe-agent
+
+oracle: build ## Compare real Redis, nginx and fio with /proc, cgroup files, bpftrace and the tools' own counts (root)
+	go run ./test/oracle -agent $(PREFIX)/viperprobe-agent
 
 tools: ## Install the Debian packages that tests need, and only what is missing (root)
 	@test/tools.sh

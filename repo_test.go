@@ -68,6 +68,7 @@ var homes = map[string][]string{
 	"google.golang.org/protobuf":                         {"internal/codec", "internal/wire"},
 	"google.golang.org/grpc":                             {"internal/wire"},
 	"github.com/twmb/franz-go":                           {"internal/kafka"},
+	"gonum.org/v1/gonum":                                 {"internal/analysis"},
 	"k8s.io":                                             {"internal/kube"},
 	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*"},
 }

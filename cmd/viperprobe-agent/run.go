@@ -33,13 +33,19 @@ func newRun() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Measure and write each window to standard output as a line of JSON",
-		Args:  noArgs,
+		Long: `Run measures the containers of this machine and writes each window to standard
+output as one line of JSON, until it is told to end or nobody reads. It stores and
+serves nothing.
+
+Exit codes: 0 done, 1 failure, 2 wrong usage, 4 no cgroup v2.`,
+		Example: "  viperprobe-agent run | jq -c '.groups[] | [.target.cgroup, (.samples | length)]'",
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return run(c.Context(), f, c.OutOrStdout())
 		},
 	}
 	c.Flags().DurationVar(&f.interval, "interval", time.Second, "length of a window")
-	c.Flags().StringSliceVar(&f.families, "families", []string{"default"}, "families, aliases, classes, tiers, default or all; may be repeated")
+	c.Flags().StringSliceVar(&f.families, "families", []string{"default"}, "what is measured: families, aliases, classes, tiers, all, or default: all but those on demand; may be repeated")
 	c.Flags().StringArrayVar(&f.cgroups, "cgroup", nil, "measure only targets whose cgroup path matches this glob; may be repeated")
 	c.Flags().StringVar(&f.root, "root", "/", "where the machine's root is mounted")
 	return c

@@ -73,7 +73,7 @@ func TestFindings(t *testing.T) {
 	statuses := []probe.Status{{Family: families[0], Works: true, Hook: "tp_btf/sched_switch"}, {Family: families[2], Reason: "no such hook"}}
 	want := []finding{
 		{"runq_latency", true, "tp_btf/sched_switch", ""}, {"cpu_usage", true, "cgroup files", ""}, {"tcp_sent_bytes", false, "", "no such hook"},
-		{"agent_samples", true, "the agent itself", ""}, {"requests", false, "", "nothing here measures it"},
+		{"agent_samples", true, "the agent itself", ""}, {"requests", false, "", "its programs are not loaded: nobody wants it"},
 	}
 	if diff := cmp.Diff(want, findings(families, map[string]string{"cpu_usage": ""}, statuses, nil)); diff != "" {
 		t.Error(diff)

@@ -20,9 +20,9 @@ func newExport(p parts) *cobra.Command {
 		Use:   "export [FAMILY...]",
 		Short: "Print what was stored of many families as CSV",
 		Long: `Export prints what query prints, of the families named (or classes, tiers; all when
-none is; --rate leaves gauges as they are), with the header time,family,target,label,value,count,sum,p50,p90,p99.
-Times are RFC 3339, values base units. Intervals that were not measured are told on
-standard error.` + codes(),
+none is; --rate leaves gauges as they are), with the header
+time,family,target,label,value,count,sum,p50,p90,p99. Times are RFC 3339, values base
+units. Intervals that were not measured are told on standard error.` + codes(),
 		Example: `  viperprobe export --since 1h > samples.csv
   viperprobe export cpu runq_latency --since 1d --step 1m --rate > samples.csv`,
 	}

@@ -167,7 +167,10 @@ func (f *follower) unmeasured(ctx context.Context, families []*metric.Family) er
 
 // follow shows what an instance measures; b is its last window.
 func (t *top) follow(ctx context.Context, p parts, f *follower, b *metric.Batch, families []*metric.Family, w io.Writer) error {
-	missing := f.unmeasured(ctx, families)
+	var missing error
+	if t.settings.flags.Changed("families") { // of what is shown unless asked, "-" says enough
+		missing = f.unmeasured(ctx, families)
+	}
 	if t.once {
 		if missing != nil {
 			fmt.Fprintf(t.log, "viperprobe: %v\n", missing)

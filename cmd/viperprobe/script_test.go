@@ -4,9 +4,13 @@ import (
 	"errors"
 	"flag"
 	"net"
+	"net/http"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -25,8 +29,10 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"occupy": occupy,
-			"exits":  exits,
+			"occupy":  occupy,
+			"free":    free,
+			"answers": answers,
+			"exits":   exits,
 		},
 	})
 }
@@ -43,10 +49,41 @@ func occupy(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
-// exits CODE COMMAND ARGS... runs a command that must end with that exit code.
+// free NAME puts an address of the loopback that nobody uses into NAME.
+func free(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: free NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Check(l.Close())
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// answers URL waits until URL answers with 200.
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: answers URL")
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		res, err := http.Get(args[0])
+		if err == nil {
+			err = res.Body.Close()
+		}
+		if err == nil && res.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not answer in a minute: %v", args[0], err)
+		}
+	}
+}
+
+// exits CODES COMMAND ARGS... runs a command that must end with one of these exit
+// codes, separated by commas.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND ARGS...")
+		ts.Fatalf("usage: exits CODES COMMAND ARGS...")
 	}
 	code := 0
 	var exit *exec.ExitError
@@ -55,7 +92,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	} else if err != nil {
 		ts.Fatalf("%v", err)
 	}
-	if strconv.Itoa(code) != args[0] {
+	if !slices.Contains(strings.Split(args[0], ","), strconv.Itoa(code)) {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
 }

@@ -43,6 +43,7 @@ func (s *selection) bind(c *cobra.Command, since string) {
 	f.StringVar(&s.by, "by", "target", "sum by target, pod, workload, namespace, node or pattern")
 	f.BoolVar(&s.rate, "rate", false, "counters and histograms per second")
 	f.text(&s.step, "step", "duration", "one row for each step of this length (default: one for each window)")
+	f.Lookup("step").DefValue = ""
 	s.instance.bind(f, "address of a running instance; may hold user:password@")
 	f.probes(&s.probes)
 	f.StringVar(&s.dir, "store", defaultStore, "directory of a store, read when it is given, or when nothing runs at --url")

@@ -61,7 +61,12 @@ func accountOf(t testing.TB, pid int) account {
 	for _, task := range tasks {
 		a.Threads++
 		at := filepath.Join(dir, "task", task.Name())
-		for line := range strings.Lines(procFile(t, at, "status")) {
+		status, err := os.ReadFile(filepath.Join(at, "status"))
+		waits, gone := os.ReadFile(filepath.Join(at, "schedstat"))
+		if err != nil || gone != nil {
+			continue // the thread has just ended
+		}
+		for line := range strings.Lines(string(status)) {
 			if n, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
 				a.Voluntary += parse(t, strings.TrimSpace(n))
 			}
@@ -69,9 +74,9 @@ func accountOf(t testing.TB, pid int) account {
 				a.Involuntary += parse(t, strings.TrimSpace(n))
 			}
 		}
-		waits := strings.Fields(procFile(t, at, "schedstat"))
-		a.RunDelay += parse(t, waits[1])
-		a.Timeslices += parse(t, waits[2])
+		counts := strings.Fields(string(waits))
+		a.RunDelay += parse(t, counts[1])
+		a.Timeslices += parse(t, counts[2])
 	}
 	return a
 }

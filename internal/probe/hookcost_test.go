@@ -109,6 +109,46 @@ func BenchmarkFaults(b *testing.B) {
 	}
 }
 
+// BenchmarkTLB is the cost of giving a page back: an order, and what other CPUs are
+// told.
+func BenchmarkTLB(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, "tlb_flushes", "tlb_flushes_received")); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			if gate == "open" {
+				newTarget(b, s, []string{"tlb_flushes"}, g)
+				if err := s.Switch(NodeSlot, find(b, s, "tlb_flushes_received")); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w := startWorker(b, workerOptions{Cgroup: g})
+			hookCost(b, s, "tlb", 100000, "flush", func() { w.do("shoot 100000") })
+		})
+	}
+}
+
+// BenchmarkReclaim is the cost of a reclaim of a memory cgroup at its limit.
+func BenchmarkReclaim(b *testing.B) {
+	s, _ := open(b)
+	if err := s.Want(find(b, s, reclaimNames...)); err != nil {
+		b.Fatal(err)
+	}
+	g := newGroup(b, nil)
+	newTarget(b, s, reclaimNames, g)
+	w := startWorker(b, workerOptions{Cgroup: g})
+	file := holeFile(b, 48<<20)
+	limitMemory(b, g, w, 8<<20)
+	hookCost(b, s, "reclaim", 20*(48<<20/4096), "page", func() {
+		for range 20 {
+			w.do("cache %s", file)
+		}
+	})
+}
+
 // BenchmarkBlock is the cost of a request to a loop device.
 func BenchmarkBlock(b *testing.B) {
 	for _, gate := range []string{"open", "closed"} {

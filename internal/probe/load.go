@@ -76,6 +76,11 @@ func (s *Set) prepare(o *object) error {
 			return fmt.Errorf("set vp_copies in %s: %w", o.name, err)
 		}
 	}
+	if v := o.spec.Variables["vp_jiffy_ns"]; v != nil {
+		if err := v.Set(jiffy()); err != nil {
+			return fmt.Errorf("set vp_jiffy_ns in %s: %w", o.name, err)
+		}
+	}
 	for _, f := range o.families {
 		if f.Gated() {
 			v := o.spec.Variables["on_"+f.Name]

@@ -251,3 +251,10 @@ func monotonic() uint64 {
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail for this clock
 	return uint64(t.Nano())
 }
+
+// jiffy is the length of the kernel's timer tick in ns: the coarse clocks move by it.
+func jiffy() uint64 {
+	var t unix.Timespec
+	_ = unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &t) // cannot fail for this clock
+	return uint64(t.Nano())
+}

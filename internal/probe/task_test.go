@@ -40,7 +40,8 @@ func TestTaskCountsAsTheWorkerDoes(t *testing.T) {
 	before, old := w.quiet(), tg.mark()
 
 	w.do("spin 30")
-	if n := w.do("sleep 100 1000")["voluntary"]; n < 100 {
+	// A sleep is a switch unless its timer fires on the way to it: hence not shorter.
+	if n := w.do("sleep 100 2000000")["voluntary"]; n < 100 {
 		t.Errorf("100 sleeps were %d switches", n)
 	}
 	if n := w.do("touch 500")["minor"]; n != 500 {
@@ -169,7 +170,7 @@ func TestTaskThreadsThatEnd(t *testing.T) {
 	// getrusage leaves out the last switch of each thread that ended. A few more or
 	// less are Go's own: the question wakes threads, before and after which we look.
 	all := ended["voluntary"] + ended["involuntary"] - switches["voluntary"] - switches["involuntary"]
-	if got := int64(d["context_switches/voluntary"] + d["context_switches/involuntary"]); got < all+40-8 || got > all+40+8 {
+	if got := int64(d["context_switches/voluntary"] + d["context_switches/involuntary"]); got < all+40-20 || got > all+40+20 {
 		t.Errorf("%d context switches, getrusage has %d without the last of 40 threads", got, all)
 	}
 	lossless(t, s)
@@ -210,11 +211,11 @@ func TestTaskManyShortProcesses(t *testing.T) {
 	tg := newTarget(t, s, taskNames, g)
 	old, cpu := tg.mark(), g.cpu(t)
 	w := startWorker(t, workerOptions{Cgroup: g})
-	const processes, calls, bytes = 60, 7, 100
+	const processes, calls, bytes = 20, 7, 100
 	w.tell("spawn %d write,%d,%d", processes, calls, bytes)
-	eventually(t, "the processes to have run, under ticks", func() bool {
-		return tg.mark().since(old)["syscall_io_calls/write"] >= processes*calls/2
-	})
+	if !poll(time.Minute, func() bool { return tg.mark().since(old)["syscall_io_calls/write"] >= processes*calls/2 }) {
+		t.Fatal("half of the processes did not count within a minute")
+	}
 	w.answer()
 	w.quit()
 	d := drained(t, tg, g, old, cpu)

@@ -33,6 +33,7 @@ var conformance = []struct {
 	{"agent restart is a gap", agentRestart},
 	{"lost batches are a gap", lostBatches},
 	{"groups", groupsSum},
+	{"a label called kind", labelKind},
 	{"histograms", histogramWindows},
 	{"steps", steps},
 	{"gauges", gauges},
@@ -182,6 +183,16 @@ func wantGaps(t *testing.T, got []Gap, want ...Gap) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
+}
+
+// labelKind: the family's label hides that of the target, which is told all the same.
+func labelKind(t *testing.T, e engine) {
+	switches := &metric.Family{Name: "context_switches", Kind: metric.Counter, Unit: metric.One, Labels: []metric.Label{{Name: "kind", Values: []string{"voluntary"}}}}
+	sample := counter(switches, 3, 3)
+	sample.Labels = [2]string{"voluntary"}
+	rest := &metric.Target{ID: "r", Kind: metric.Remainder, Node: "n1", Cgroup: "/"}
+	put(t, e, batchAt(1, one(rest, sample)))
+	wantEqual(t, "of the remainder", total(t, e, Query{Family: switches}), map[string]float64{"remainder": 3})
 }
 
 func groupsSum(t *testing.T, e engine) {

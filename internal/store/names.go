@@ -66,6 +66,9 @@ func targetOf(ls, info labels.Labels) *metric.Target {
 		Namespace: ls.Get("namespace"), Pod: ls.Get("pod"), Container: ls.Get("container"), Cgroup: ls.Get("cgroup"),
 		Workload: info.Get("workload"), Pattern: info.Get("pattern"),
 	}
+	if kind := info.Get("kind"); kind != "" { // on the series it may be a label of the family
+		t.Kind = metric.TargetKind(kind)
+	}
 	if t.Cgroup == "" {
 		t.Cgroup = info.Get("cgroup")
 	}

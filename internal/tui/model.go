@@ -30,6 +30,7 @@ type model struct {
 	shown  *metric.Batch
 	paused bool
 	ended  bool // no more batches will come
+	ill    bool // getting batches goes wrong
 
 	families []*metric.Family // shown
 	columns  []column
@@ -208,6 +209,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case endMsg:
 		m.ended = true
 	case faultMsg:
+		m.ill = msg.err != nil
 		m.tell(msg.err)
 		return m, m.nextFault()
 	case chosenMsg:

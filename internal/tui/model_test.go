@@ -195,11 +195,11 @@ func TestSourceAndFaults(t *testing.T) {
 		t.Error("no source in\n" + s)
 	}
 	m.Update(faultMsg{errors.New("ask node7: gone")})
-	if s := m.screen(); !strings.Contains(s, "ask node7: gone") {
+	if s := m.screen(); !strings.Contains(s, "ask node7: gone") || !strings.Contains(s, "no answer") || strings.Contains(s, "live") {
 		t.Error("no fault in\n" + s)
 	}
 	m.Update(faultMsg{})
-	if s := m.screen(); strings.Contains(s, "gone") {
+	if s := m.screen(); strings.Contains(s, "gone") || !strings.Contains(s, "live") {
 		t.Error("the fault stays:\n" + s)
 	}
 }

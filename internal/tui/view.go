@@ -106,6 +106,9 @@ func (m *model) viewHead() []string {
 			ours += "  " + warn.Styled(fmt.Sprintf("partial: %s", Printable(strings.Join(b.Faults, "; "))))
 		}
 	}
+	if m.ill {
+		state = warn.Styled("■ no answer")
+	}
 	if m.ended {
 		state = warn.Styled("■ ended")
 	}

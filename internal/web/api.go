@@ -49,11 +49,21 @@ func (s *server) targets() []*metric.Target {
 func (s *server) top(w http.ResponseWriter, r *http.Request) {
 	by := store.Grouping(r.URL.Query().Get("by"))
 	if by != "" && !slices.Contains(store.Groupings, by) {
-		w.WriteHeader(http.StatusBadRequest)
-		s.json(w, map[string]string{"error": fmt.Sprintf("cannot group by %q; it is one of %v", by, store.Groupings)})
+		s.refuse(w, http.StatusBadRequest, fmt.Errorf("cannot group by %q; it is one of %v", by, store.Groupings))
 		return
 	}
 	s.json(w, store.Top(s.Recent.View().Batches, nil, by))
+}
+
+// A fault is what our API answers instead, and how a stream of lines ends early.
+type fault struct {
+	Error string `json:"error"`
+}
+
+func (s *server) refuse(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	s.json(w, fault{err.Error()})
 }
 
 func (s *server) json(w http.ResponseWriter, v any) {

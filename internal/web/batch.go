@@ -19,25 +19,21 @@ import (
 // codec.JSON. ?families= leaves out all others: names, aliases, classes or tiers,
 // separated by commas. With If-None-Match the answer is 304 until the next window.
 func (s *server) batch(w http.ResponseWriter, r *http.Request) {
-	refuse := func(status int, text string) {
-		w.WriteHeader(status)
-		s.json(w, rowLine{Error: text})
-	}
 	batches := s.Recent.View().Batches
 	switch len(batches) {
 	case 0:
-		refuse(http.StatusServiceUnavailable, "no window has ended yet; try again")
+		s.refuse(w, http.StatusServiceUnavailable, errors.New("no window has ended yet; try again"))
 		return
 	case 1:
 	default:
-		refuse(http.StatusConflict, fmt.Sprintf("%d nodes report here, and a batch is of one; /api/top has them all", len(batches)))
+		s.refuse(w, http.StatusConflict, fmt.Errorf("%d nodes report here, and a batch is of one; /api/top has them all", len(batches)))
 		return
 	}
 	b := batches[0]
 	if names := r.URL.Query().Get("families"); names != "" {
 		families, err := policy.Resolve(strings.Split(names, ","), s.Families)
 		if err != nil {
-			refuse(http.StatusBadRequest, err.Error())
+			s.refuse(w, http.StatusBadRequest, err)
 			return
 		}
 		b = only(b, families)

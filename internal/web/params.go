@@ -72,6 +72,12 @@ func (p *params) span() (from, to time.Time) {
 	return from, to
 }
 
+// lately is start and end of our own API: the last 5 minutes unless given.
+func (p *params) lately() (from, to time.Time) {
+	to = p.time("end", time.Now())
+	return p.time("start", to.Add(-5*time.Minute)), to
+}
+
 func (p *params) limit() int {
 	text := p.form.Get("limit")
 	if text == "" {

@@ -123,7 +123,7 @@ func (m *Remote) ask(ctx context.Context, path string, form url.Values, header h
 	case err == nil && json.Unmarshal(text, &line) == nil && line.Error != "":
 		return nil, &RefusedError{Status: res.StatusCode, Text: line.Error}
 	case res.StatusCode == http.StatusUnauthorized:
-		return nil, fmt.Errorf("ask %s: it wants a name and password; put them into the address: --url http://USER:PASSWORD@HOST:PORT", m.Name())
+		return nil, fmt.Errorf("ask %s: it wants a name and password; put them into the address, as in USER:PASSWORD@HOST:PORT", m.Name())
 	case bytes.Contains(text, []byte("HTTP request to an HTTPS server")):
 		return nil, fmt.Errorf("ask %s: it speaks HTTPS; begin the address with https://", m.Name())
 	}

@@ -41,21 +41,22 @@ type gapLine struct {
 }
 
 // rows answers /api/query?family=&target=&start=&end=&step=&by=&rate= with JSON
-// lines, in the order of store.Reader.Range.
+// lines, in the order of store.Reader.Range. Of the times, both may be left out.
 func (s *server) rows(w http.ResponseWriter, r *http.Request) {
 	q, err := s.rowQuery(r.URL.Query())
 	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		s.json(w, rowLine{Error: err.Error()})
+		s.refuse(w, http.StatusBadRequest, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := bufio.NewWriterSize(w, 64<<10)
 	e := json.NewEncoder(out)
 	for row, err := range s.Store.Range(r.Context(), q) {
-		line := encodeRow(row, q.Family)
+		var line any
 		if err != nil {
-			line = rowLine{Error: err.Error()}
+			line = fault{err.Error()}
+		} else {
+			line = encodeRow(row, q.Family)
 		}
 		if e.Encode(line) != nil {
 			return // the client went away
@@ -70,8 +71,9 @@ func (s *server) rowQuery(form url.Values) (store.Query, error) {
 	p := params{form: form}
 	q := store.Query{
 		Target: form.Get("target"), By: store.Grouping(form.Get("by")), Rate: form.Get("rate") == "true",
-		From: p.needTime("start"), To: p.needTime("end"), Step: p.duration("step", 0),
+		Step: p.duration("step", 0),
 	}
+	q.From, q.To = p.lately()
 	for _, f := range s.Families {
 		if f.Is(form.Get("family")) {
 			q.Family = f
@@ -88,7 +90,7 @@ func (s *server) rowQuery(form url.Values) (store.Query, error) {
 
 func (s *server) gaps(w http.ResponseWriter, r *http.Request) {
 	p := params{form: r.URL.Query()}
-	from, to := p.needTime("start"), p.needTime("end")
+	from, to := p.lately()
 	if s.Store == nil {
 		p.fail("start", errors.New("there is no store here"))
 	}
@@ -98,8 +100,7 @@ func (s *server) gaps(w http.ResponseWriter, r *http.Request) {
 		gaps, err = s.Store.Gaps(r.Context(), from, to)
 	}
 	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		s.json(w, rowLine{Error: err.Error()})
+		s.refuse(w, http.StatusBadRequest, err)
 		return
 	}
 	lines := []gapLine{}

@@ -37,8 +37,9 @@ func (c *churn) crowd() error {
 	fmt.Printf("churn: %d cgroups in %.1f s, %d containers of runc in %.1f s\n", c.groups, took.Seconds(), c.containers, time.Since(began).Seconds())
 	began = time.Now()
 	err = errors.Join(err, a.Wait("all to drain", 75*time.Second, func(l *rig.Ledger) bool { return c.drained(l) == c.groups+c.containers }))
-	err = errors.Join(err, a.Windows(2))
 	fmt.Printf("churn: all drained and reported %.1f s after the last\n", time.Since(began).Seconds())
+	// The agent looks for what the kernel side missed in every tenth window.
+	err = errors.Join(err, a.Windows(12))
 	after, lookErr := look(a)
 	err = errors.Join(err, lookErr)
 	opens = append(opens, activeOpens())

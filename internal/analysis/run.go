@@ -1,0 +1,202 @@
+package analysis
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Run selects the critical series of a recording by one algorithm and judges the selection on runs held out: those
+// named, or, if none is, each workload (or run) in turn. The selection in Result is learnt from all runs that are not
+// named. Errors say which series, run or option is at fault and wrap this package's where one fits: ErrNoSLO for
+// algorithms that learn from the SLO, ErrOneClass if trouble is everywhere or nowhere.
+func Run(r Recording, o Options) (Result, error) {
+	out, errs := Compare(r, o, o.Algorithm)
+	return out[0], errs[0]
+}
+
+// Compare is Run for several algorithms side by side ("" is kshape; none is every algorithm), which share what they
+// have in common. Results and errors are in the order of the names; a result is valid where its error is nil.
+func Compare(r Recording, o Options, algorithms ...string) ([]Result, []error) {
+	if len(algorithms) == 0 {
+		for _, a := range Algorithms() {
+			algorithms = append(algorithms, a.Name)
+		}
+	}
+	results, errs := make([]Result, len(algorithms)), make([]error, len(algorithms))
+	p, turns, err := plan(r, o)
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return results, errs
+	}
+	final := newStudy(p, turns.learn)
+	folds := make([]*study, len(turns.folds))
+	for i, held := range turns.folds {
+		folds[i] = newStudy(p, without(turns.learn, held))
+	}
+	for i, name := range algorithms {
+		if name == "" {
+			name = "kshape"
+		}
+		results[i], errs[i] = p.judge(name, final, folds, turns)
+		p.opt.progress("algorithms", i+1, len(algorithms))
+	}
+	return results, errs
+}
+
+// A schedule says which runs are learnt from in the end, and which are held out in turn.
+type schedule struct {
+	learn []int
+	folds [][]int
+}
+
+func plan(r Recording, o Options) (*problem, schedule, error) {
+	p, err := newProblem(r, o)
+	if err != nil {
+		return nil, schedule{}, err
+	}
+	var s schedule
+	var held []int
+	for i, run := range p.rec.Runs {
+		if slices.Contains(o.HoldOut, run.Name) {
+			held = append(held, i)
+		} else {
+			s.learn = append(s.learn, i)
+		}
+	}
+	if len(s.learn) == 0 {
+		return nil, s, fmt.Errorf("every run is held out: leave one to learn from")
+	}
+	switch {
+	case p.labels == nil:
+	case held != nil:
+		s.folds = [][]int{held}
+	default:
+		s.folds = turnsOf(p.rec.Runs, s.learn, p.opt.Folds)
+	}
+	return p, s, nil
+}
+
+// without leaves runs out; those held out by name are not among the runs to learn from in the first place.
+func without(runs, held []int) (out []int) {
+	for _, r := range runs {
+		if !slices.Contains(held, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// judge runs one algorithm on the final study and on those of the folds.
+func (p *problem) judge(name string, final *study, folds []*study, turns schedule) (Result, error) {
+	a, err := findAlgorithm(name)
+	if err != nil {
+		return Result{}, err
+	}
+	if a.NeedsSLO && p.labels == nil {
+		return Result{}, fmt.Errorf("%w: %s learns from violations; give a column slo or an expression", ErrNoSLO, name)
+	}
+	if len(final.kept) == 0 {
+		return Result{}, fmt.Errorf("%w is left: all %d were constant, full of gaps or duplicates", ErrNoSeries, len(p.rec.Series))
+	}
+	if a.NeedsSLO {
+		if _, err := indicator(outcome(final.rows)); err != nil {
+			return Result{}, fmt.Errorf("%s, task %s: %w: record runs with and without violations", name, p.opt.Task, err)
+		}
+	}
+	if a.NeedsSLO && len(final.turns) < 2 {
+		return Result{}, fmt.Errorf("%s needs two runs to learn from: one to check what the other says: hold out fewer", name)
+	}
+	sel, err := a.pick(final)
+	if err != nil {
+		return Result{}, err
+	}
+	out := p.result(name, final, sel)
+	if p.labels != nil {
+		p.score(&out, a, folds, turns)
+	}
+	return out, nil
+}
+
+func (p *problem) result(name string, s *study, sel selection) Result {
+	out := Result{Algorithm: name, Task: p.opt.Task, Containers: sel.shapes, Dropped: s.dropped, Edges: sel.edges,
+		Cost: p.cost(sel.series), CostKnown: p.known, Unknown: p.unknown, Notes: append(slices.Clone(p.notes), sel.notes...)}
+	out.Summaries = summarise(p.rec, sel.shapes)
+	if sel.guiding >= 0 {
+		out.Guiding = p.rec.Series[sel.guiding].Name
+	}
+	for _, i := range sel.series {
+		c := s.critical(i, sel.why[i])
+		c.Why += c.because()
+		c.Stability = sel.stability[i]
+		out.Critical = append(out.Critical, c)
+	}
+	for _, t := range sel.trials {
+		out.Front = append(out.Front, s.point(t, slices.Equal(t.series, sel.chosen.series)))
+	}
+	return out
+}
+
+func (s *study) point(t trial, chosen bool) Point {
+	pt := Point{Series: t.series, Cost: t.cost, AP: t.mean, Chosen: chosen}
+	pt.Error = stderr(t.ap)
+	if m, err := s.fit(t.positions); err == nil {
+		pt.Lead = s.forecast(m, s.train).events.Lead(0.5)
+	}
+	return pt
+}
+
+// score selects again on the runs of each fold, and predicts those that it holds out.
+func (p *problem) score(out *Result, a Algorithm, folds []*study, turns schedule) {
+	var all forecast
+	for i, s := range folds {
+		if _, err := indicator(outcome(s.rows)); err != nil || len(s.kept) == 0 || a.NeedsSLO && len(s.turns) < 2 {
+			out.Notes = append(out.Notes, "Not judged on "+p.names(turns.folds[i])+": the other runs have violations everywhere or nowhere, or are too few.")
+			continue
+		}
+		f, series, err := foldForecast(s, a, turns.folds[i])
+		if err != nil {
+			out.Notes = append(out.Notes, "Not judged on "+p.names(turns.folds[i])+": "+err.Error()+".")
+			continue
+		}
+		var held []string
+		for _, r := range turns.folds[i] {
+			held = append(held, p.rec.Runs[r].Name)
+		}
+		out.Folds = append(out.Folds, Fold{Held: held, Series: series, Score: f.score()})
+		all.probability, all.label = append(all.probability, f.probability...), append(all.label, f.label...)
+		all.events.add(f.events)
+	}
+	if len(out.Folds) > 0 {
+		sc := all.score()
+		out.Score = &sc
+	}
+}
+
+func foldForecast(s *study, a Algorithm, held []int) (forecast, []int, error) {
+	sel, err := a.pick(s)
+	if err != nil {
+		return forecast{}, nil, err
+	}
+	var positions []int
+	for _, i := range sel.series {
+		positions = append(positions, s.position(i))
+	}
+	m, err := s.fit(positions)
+	if err != nil {
+		return forecast{}, nil, err
+	}
+	return s.forecast(m, held), sel.series, nil
+}
+
+func (p *problem) names(runs []int) string {
+	text := ""
+	for i, r := range runs {
+		if i > 0 {
+			text += ", "
+		}
+		text += p.rec.Runs[r].Name
+	}
+	return text
+}
