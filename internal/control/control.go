@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -96,9 +97,22 @@ func (c *Controller) Start(e Engine) error {
 	return c.apply(time.Now())
 }
 
-// Run follows the files, and live changes to their end, until ctx ends. It logs what
-// goes wrong.
-func (c *Controller) Run(ctx context.Context) {
+// Run follows the files, and live changes to their end, and answers on the socket,
+// unless that is nil, until ctx ends. What goes wrong meanwhile is logged.
+func Run(ctx context.Context, c *Controller, socket net.Listener, log *slog.Logger) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	if socket == nil {
+		served <- nil
+	} else {
+		go func() { served <- serve(ctx, c, socket, log); stop() }()
+	}
+	c.run(ctx)
+	return <-served
+}
+
+func (c *Controller) run(ctx context.Context) {
 	pause := time.NewTicker(followPause)
 	defer pause.Stop()
 	for {

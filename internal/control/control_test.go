@@ -349,8 +349,8 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
-// serve serves c on a socket until the test ends.
-func serve(t *testing.T, c *Controller) Client {
+// listening serves c on a socket until the test ends.
+func listening(t *testing.T, c *Controller) Client {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := Listen(path)
@@ -359,7 +359,7 @@ func serve(t *testing.T, c *Controller) Client {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, c, l, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- Run(ctx, c, l, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
@@ -371,7 +371,7 @@ func serve(t *testing.T, c *Controller) Client {
 
 func TestSocket(t *testing.T) {
 	c, e := start(t)
-	client, ctx := serve(t, c), t.Context()
+	client, ctx := listening(t, c), t.Context()
 	if info, err := os.Stat(client.Path); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("socket %v, %v", info.Mode(), err)
 	}
@@ -452,7 +452,7 @@ func TestMain(m *testing.M) {
 // should that be opened, by who the kernel says he is.
 func TestOthersAreKeptOut(t *testing.T) {
 	c, _ := start(t)
-	client := serve(t, c)
+	client := listening(t, c)
 	for dir := filepath.Dir(client.Path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -57,8 +57,8 @@ type caller struct {
 	err  error
 }
 
-// Serve answers on the socket l until ctx ends. It closes l.
-func Serve(ctx context.Context, c *Controller, l net.Listener, log *slog.Logger) error {
+// serve answers on the socket l until ctx ends. It closes l.
+func serve(ctx context.Context, c *Controller, l net.Listener, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: handler(c, group(l.Addr().String())), ReadTimeout: readTimeout, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
