@@ -206,3 +206,20 @@ func FuzzParse(f *testing.F) {
 		plan.Explain(&metric.Target{Kind: metric.Container, Container: "x"}, time.Time{})
 	})
 }
+
+// What docs/policies.md shows is accepted.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []File
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		files = append(files, File{"policies.md", []byte(block)})
+	}
+	d, err := Parse(files, catalogue.Families())
+	if err != nil || len(d.Policies) != 1 || len(files) != 2 {
+		t.Errorf("%d documents, %+v, %v", len(files), d.Policies, err)
+	}
+}
