@@ -14,7 +14,7 @@ export CGO_ENABLED := 0
 export GOFLAGS     := $(sort $(shell go env GOFLAGS 2>/dev/null) -trimpath -tags=grpcnotrace)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run test lint gen gen-check unit vm churn oracle tools cross clean FORCE
+.PHONY: help build run test lint gen gen-check unit vm churn oracle bench tools cross clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ churn: build ## Check that the agent accounts for 1,100 containers of 100 ms, ex
 
 oracle: build ## Compare real Redis, nginx and fio with /proc, cgroup files, bpftrace and the tools' own counts (root)
 	go run ./test/oracle -agent $(PREFIX)/viperprobe-agent
+
+bench: build ## Print what ViperProbe costs, as tables; on a quiet machine (root; BENCH="-only storm -rounds 3")
+	go run ./test/bench -agent $(PREFIX)/viperprobe-agent -viperprobe $(PREFIX)/viperprobe $(BENCH)
 
 tools: ## Install the Debian packages that tests need, and only what is missing (root)
 	@test/tools.sh

@@ -70,7 +70,7 @@ var homes = map[string][]string{
 	"github.com/twmb/franz-go":                           {"internal/kafka"},
 	"gonum.org/v1/gonum":                                 {"internal/analysis"},
 	"k8s.io":                                             {"internal/kube"},
-	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*"},
+	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*", "test/bench"},
 }
 
 // The agent is root on every node: its closure must stay small enough to be reviewed, and free of cluster rights.

@@ -80,7 +80,7 @@ struct counts {
  * counts the peer's FIN once it was taken in, bytes_acked the SYN that we sent and
  * our FIN (net/ipv4/tcp_input.c): what was acknowledged is never more than what
  * was sent. */
-static __always_inline struct counts read_counts(struct sock *sk, struct tcp_sock *tp, struct socket_last *l)
+static __always_inline struct counts read_counts(struct tcp_sock *tp, struct socket_last *l)
 {
 	struct counts c;
 	u64 acked;
@@ -89,9 +89,7 @@ static __always_inline struct counts read_counts(struct sock *sk, struct tcp_soc
 	c.segs_out = tp->segs_out;
 	acked = tp->bytes_acked;
 	c.sent = tp->bytes_sent - tp->bytes_retrans;
-	c.received = tp->bytes_received;
-	if (c.received && sk->__sk_common.skc_flags & (1UL << SOCK_DONE))
-		c.received--;
+	c.received = tp->bytes_received; /* less the FIN: see payload */
 	if (acked && l->active)
 		acked--;
 	c.acked = acked < c.sent ? acked : c.sent;
@@ -121,28 +119,36 @@ static __always_inline void fold32(u64 *cell, u32 *last, u32 now)
 	__sync_fetch_and_add(cell, (u64)(u32)(now - old));
 }
 
+/* What was received without the FIN, which the kernel counts a little before it sets
+ * the flag: the flag is looked at when all else is done. A FIN that came meanwhile
+ * makes it a byte too low, which the next fold makes good. */
+static __always_inline u64 payload(struct sock *sk, u64 received)
+{
+	return received && sk->__sk_common.skc_flags & (1UL << SOCK_DONE) ? received - 1 : received;
+}
+
 static __always_inline void fold(struct sock *sk, struct tcp_sock *tp, struct socket_last *l, u32 slot)
 {
 	struct socket_cell *c = bpf_map_lookup_elem(&socket_cells, &slot);
-	struct counts n = read_counts(sk, tp, l);
+	struct counts n = read_counts(tp, l);
 
 	if (!c)
 		return;
 	fold64(&c->tcp_sent_bytes, &l->sent, n.sent);
-	fold64(&c->tcp_received_bytes, &l->received, n.received);
 	fold64(&c->tcp_acked_bytes, &l->acked, n.acked);
 	fold32(&c->tcp_segments[IN], &l->segs_in, n.segs_in);
 	fold32(&c->tcp_segments[OUT], &l->segs_out, n.segs_out);
 	fold32(&c->tcp_retransmits, &l->retrans, n.retrans);
+	fold64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
 }
 
 /* Take what the socket has counted so far as the start. */
 static __always_inline void baseline(struct sock *sk, struct tcp_sock *tp, struct socket_last *l)
 {
-	struct counts n = read_counts(sk, tp, l);
+	struct counts n = read_counts(tp, l);
 
 	l->sent = n.sent;
-	l->received = n.received;
+	l->received = payload(sk, n.received);
 	l->acked = n.acked;
 	l->segs_in = n.segs_in;
 	l->segs_out = n.segs_out;

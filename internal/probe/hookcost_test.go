@@ -236,3 +236,65 @@ func BenchmarkRedisThroughput(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	b.Logf("%%loss by pair: %.1f", losses)
 }
+
+// BenchmarkPageCache is the cost of a read of a page that is in the cache.
+func BenchmarkPageCache(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, pagecacheNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			if gate == "open" {
+				newTarget(b, s, pagecacheNames, g)
+			}
+			w := startWorker(b, workerOptions{Cgroup: g})
+			file := holeFile(b, 50000*4096)
+			hookCost(b, s, "pagecache", 100000, "page", func() {
+				w.do("pages read %s 50000", file) // misses
+				w.do("pages read %s 50000", file)
+			})
+		})
+	}
+}
+
+// BenchmarkUDP is the cost of a datagram, sent and read, and BenchmarkDrops that of
+// one that nobody wants.
+func BenchmarkUDP(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, udpNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			if gate == "open" {
+				newTarget(b, s, udpNames, g)
+			}
+			w := startWorker(b, workerOptions{Cgroup: g})
+			hookCost(b, s, "udp", 50000, "datagram", func() { w.do("echo 4 50000 100") })
+		})
+	}
+}
+
+func BenchmarkDrops(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			names := []string{"packet_drops", "node_packet_drops"}
+			if err := s.Want(find(b, s, names...)); err != nil {
+				b.Fatal(err)
+			}
+			if gate == "open" {
+				if err := s.Switch(NodeSlot, find(b, s, names[1])); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w := startWorker(b, workerOptions{Cgroup: newGroup(b, nil)})
+			at := w.do("udp u 100000")["port"]
+			w.do("close u")
+			hookCost(b, s, "netdrop", 50000, "drop", func() { w.do("datagrams 50000 10 %d", at) })
+		})
+	}
+}

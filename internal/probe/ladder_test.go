@@ -2,7 +2,10 @@ package probe
 
 import (
 	"os"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/catalogue"
 )
@@ -16,6 +19,39 @@ func rungs(n int) []int {
 		return all[:1]
 	}
 	return all
+}
+
+// ladderSet makes a set in which the named families of a hook group are attached by
+// one rung of their ladder, of those that have several. It is nil where this kernel
+// is known to lack it: the tracepoints of rung 0 on the kernel whose release begins
+// with old, the functions of rung 1 on the build kernel.
+func ladderSet(t *testing.T, group string, rung int, old string, names ...string) *Set {
+	t.Helper()
+	s, _ := open(t)
+	for _, f := range s.families {
+		if f.Object == group && len(f.Rungs) > 1 {
+			f.Rungs = f.Rungs[rung : rung+1]
+		}
+	}
+	if err := s.Want(find(t, s, names...)); err != nil {
+		t.Fatal(err)
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	for _, st := range s.Status() {
+		if st.Family.Object != group || st.Works {
+			continue
+		}
+		if lacks := rung == 0 && strings.HasPrefix(release, old) || rung == 1 && os.Getenv("VIPERPROBE_VM") != "1"; !lacks {
+			t.Fatalf("%s: %s", st.Family.Name, st.Reason)
+		}
+		t.Logf("%s: %s: %s", release, st.Family.Name, st.Reason)
+		return nil
+	}
+	return s
 }
 
 // wantRung makes a set with the named families attached, those of the named hook

@@ -1,8 +1,6 @@
 package probe
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"testing"
 
@@ -10,23 +8,6 @@ import (
 )
 
 var schedNames = []string{"runq_latency", "oncpu_slice", "offcpu_time"}
-
-// exactOnce tries up to 5 times: while any program of the machine is attached or
-// detached, some kernels (6.18 here) do not run the programs of a tracepoint at all
-// for some of its hits, and count no miss. Nothing else can make a try fail and the
-// next succeed: what we lose or count twice ourselves comes back in every try.
-func exactOnce(t *testing.T, try func() error) {
-	t.Helper()
-	var faults []error
-	for range 5 {
-		err := try()
-		if err == nil {
-			return
-		}
-		faults = append(faults, err)
-	}
-	t.Error(errors.Join(faults...))
-}
 
 // Each time that a task is given a CPU is one observation of runq_latency, each
 // time that it leaves one is one of oncpu_slice.
@@ -36,7 +17,7 @@ func TestSchedCountsEverySwitch(t *testing.T) {
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, names, g)
 	w := startWorker(t, workerOptions{Cgroup: g})
-	exactOnce(t, func() error {
+	exactOnce(t, func(t testing.TB) {
 		w.quiet()
 		old := tg.mark()
 		w.do("sleep 200 1000")
@@ -47,10 +28,9 @@ func TestSchedCountsEverySwitch(t *testing.T) {
 			t.Errorf("200 sleeps: %v", d)
 		}
 		if left := d["context_switches/voluntary"] + d["context_switches/involuntary"]; d["runq_latency/count"] != d["timeslices"] || d["oncpu_slice/count"] != left {
-			return fmt.Errorf("%d observations of runq_latency for %d timeslices, %d of oncpu_slice for %d switches",
+			t.Errorf("%d observations of runq_latency for %d timeslices, %d of oncpu_slice for %d switches",
 				d["runq_latency/count"], d["timeslices"], d["oncpu_slice/count"], left)
 		}
-		return nil
 	})
 	lossless(t, s)
 }
@@ -128,7 +108,7 @@ func TestSchedSwitchingLosesNothing(t *testing.T) {
 	a := newTarget(t, s, names, g)
 	b := newTarget(t, s, names)
 	w := startWorker(t, workerOptions{Cgroup: g})
-	exactOnce(t, func() error {
+	exactOnce(t, func(t testing.TB) {
 		w.quiet()
 		oldA, oldB := a.mark(), b.mark()
 		w.tell("sleep 3000 20000")
@@ -143,9 +123,8 @@ func TestSchedSwitchingLosesNothing(t *testing.T) {
 		da, db := a.mark().since(oldA), b.mark().since(oldB)
 		count, slices := da["runq_latency/count"]+db["runq_latency/count"], da["timeslices"]+db["timeslices"]
 		if count != slices || slices < 3000 {
-			return fmt.Errorf("%d + %d observations for %d timeslices", da["runq_latency/count"], db["runq_latency/count"], slices)
+			t.Errorf("%d + %d observations for %d timeslices", da["runq_latency/count"], db["runq_latency/count"], slices)
 		}
-		return nil
 	})
 	lossless(t, s)
 }

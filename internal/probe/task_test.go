@@ -15,7 +15,7 @@ var taskNames = []string{"cpu_time", "runq_delay", "timeslices", "context_switch
 
 // sameAccount compares an increase with the kernel's other books, to the last
 // nanosecond: both read task_struct while nothing of it changes.
-func sameAccount(t *testing.T, got mark, want account) {
+func sameAccount(t testing.TB, got mark, want account) {
 	t.Helper()
 	got.same(t, "cpu_time", want.CPU)
 	got.same(t, "runq_delay", want.RunDelay)
@@ -58,7 +58,7 @@ func TestTaskCountsAsTheWorkerDoes(t *testing.T) {
 
 // sameCPU compares with the cgroup's own cpu.stat, which counts the same
 // nanoseconds as sum_exec_runtime but shows whole microseconds: 1 us at each end.
-func sameCPU(t *testing.T, got mark, from, to uint64) {
+func sameCPU(t testing.TB, got mark, from, to uint64) {
 	t.Helper()
 	if us := int64(got["cpu_time"] / 1000); us < int64(to-from)-1 || us > int64(to-from)+1 {
 		t.Errorf("cpu_time = %d us, cpu.stat has %d", us, to-from)
@@ -69,7 +69,7 @@ func (g *group) cpu(t testing.TB) uint64 { t.Helper(); return g.file(t, "cpu.sta
 
 // settledCPU ticks until the CPU time that the target gained is the cgroup's: the
 // kernel frees tasks some time after their end.
-func settledCPU(t *testing.T, tg *target, g *group, from mark, cpu uint64) mark {
+func settledCPU(t testing.TB, tg *target, g *group, from mark, cpu uint64) mark {
 	t.Helper()
 	var d mark
 	if !poll(10*time.Second, func() bool {
@@ -83,7 +83,7 @@ func settledCPU(t *testing.T, tg *target, g *group, from mark, cpu uint64) mark 
 
 // drained ticks until the target has no task and its CPU time is the cgroup's: the
 // kernel frees tasks some time after they were waited for.
-func drained(t *testing.T, tg *target, g *group, from mark, cpu uint64) mark {
+func drained(t testing.TB, tg *target, g *group, from mark, cpu uint64) mark {
 	t.Helper()
 	d := settledCPU(t, tg, g, from, cpu)
 	if n := tg.read()["threads"]; n != 0 {
@@ -131,49 +131,53 @@ func TestTaskIO(t *testing.T) {
 // A task's last work comes after sched_process_exit (trap 9): the account of the
 // zombie has it, and so must we, once, whatever frees the task.
 func TestTaskExit(t *testing.T) {
-	s := want(t, taskNames...)
-	g := newGroup(t, nil)
-	tg := newTarget(t, s, taskNames, g)
-	old, cpu := tg.mark(), g.cpu(t)
-	w := startWorker(t, workerOptions{Cgroup: g})
-	w.do("touch 300")
-	w.do("threads 5 write 10 100")
-	w.do("spin 5")
-	before := w.quiet()
-	sameCPU(t, settledCPU(t, tg, g, old, cpu), cpu, g.cpu(t))
-	w.quit()
-	d := drained(t, tg, g, old, cpu)
-	sameCPU(t, d, cpu, g.cpu(t))
-	d.same(t, "syscall_io_bytes/write", before.Write)
-	if d["page_faults/minor"] < before.Minor || d["context_switches/voluntary"] < before.Voluntary+5 {
-		t.Errorf("less after the exit than before it: %v, %+v", d, before)
-	}
-	lossless(t, s)
+	exactOnce(t, func(t testing.TB) {
+		s := want(t, taskNames...)
+		g := newGroup(t, nil)
+		tg := newTarget(t, s, taskNames, g)
+		old, cpu := tg.mark(), g.cpu(t)
+		w := startWorker(t, workerOptions{Cgroup: g})
+		w.do("touch 300")
+		w.do("threads 5 write 10 100")
+		w.do("spin 5")
+		before := w.quiet()
+		sameCPU(t, settledCPU(t, tg, g, old, cpu), cpu, g.cpu(t))
+		w.quit()
+		d := drained(t, tg, g, old, cpu)
+		sameCPU(t, d, cpu, g.cpu(t))
+		d.same(t, "syscall_io_bytes/write", before.Write)
+		if d["page_faults/minor"] < before.Minor || d["context_switches/voluntary"] < before.Voluntary+5 {
+			t.Errorf("less after the exit than before it: %v, %+v", d, before)
+		}
+		lossless(t, s)
+	})
 }
 
 func TestTaskThreadsThatEnd(t *testing.T) {
-	s := want(t, taskNames...)
-	g := newGroup(t, nil)
-	tg := newTarget(t, s, taskNames, g)
-	w := startWorker(t, workerOptions{Cgroup: g})
-	before, old, cpu := w.quiet(), tg.mark(), g.cpu(t)
-	switches := w.do("usage")
-	w.do("threads 20 write 50 10")
-	w.do("threads 20 touch 25")
-	after := w.quiet()
-	d := settledCPU(t, tg, g, old, cpu)
-	sameCPU(t, d, cpu, g.cpu(t))
-	d.same(t, "syscall_io_bytes/write", 20*50*10)
-	d.same(t, "syscall_io_calls/write", 20*50)
-	d.same(t, "page_faults/minor", after.Minor-before.Minor)
-	ended := w.do("usage")
-	// getrusage leaves out the last switch of each thread that ended. A few more or
-	// less are Go's own: the question wakes threads, before and after which we look.
-	all := ended["voluntary"] + ended["involuntary"] - switches["voluntary"] - switches["involuntary"]
-	if got := int64(d["context_switches/voluntary"] + d["context_switches/involuntary"]); got < all+40-20 || got > all+40+20 {
-		t.Errorf("%d context switches, getrusage has %d without the last of 40 threads", got, all)
-	}
-	lossless(t, s)
+	exactOnce(t, func(t testing.TB) {
+		s := want(t, taskNames...)
+		g := newGroup(t, nil)
+		tg := newTarget(t, s, taskNames, g)
+		w := startWorker(t, workerOptions{Cgroup: g})
+		before, old, cpu := w.quiet(), tg.mark(), g.cpu(t)
+		switches := w.do("usage")
+		w.do("threads 20 write 50 10")
+		w.do("threads 20 touch 25")
+		after := w.quiet()
+		d := settledCPU(t, tg, g, old, cpu)
+		sameCPU(t, d, cpu, g.cpu(t))
+		d.same(t, "syscall_io_bytes/write", 20*50*10)
+		d.same(t, "syscall_io_calls/write", 20*50)
+		d.same(t, "page_faults/minor", after.Minor-before.Minor)
+		ended := w.do("usage")
+		// getrusage leaves out the last switch of each thread that ended. A few more or
+		// less are Go's own: the question wakes threads, before and after which we look.
+		all := ended["voluntary"] + ended["involuntary"] - switches["voluntary"] - switches["involuntary"]
+		if got := int64(d["context_switches/voluntary"] + d["context_switches/involuntary"]); got < all+40-20 || got > all+40+20 {
+			t.Errorf("%d context switches, getrusage has %d without the last of 40 threads", got, all)
+		}
+		lossless(t, s)
+	})
 }
 
 // A thread that is not the first takes over the process's identity at exec: what is
@@ -206,23 +210,25 @@ func TestTaskExec(t *testing.T) {
 
 // Processes that are born and die between passes, and beside them.
 func TestTaskManyShortProcesses(t *testing.T) {
-	s := want(t, taskNames...)
-	g := newGroup(t, nil)
-	tg := newTarget(t, s, taskNames, g)
-	old, cpu := tg.mark(), g.cpu(t)
-	w := startWorker(t, workerOptions{Cgroup: g})
-	const processes, calls, bytes = 20, 7, 100
-	w.tell("spawn %d write,%d,%d", processes, calls, bytes)
-	if !poll(time.Minute, func() bool { return tg.mark().since(old)["syscall_io_calls/write"] >= processes*calls/2 }) {
-		t.Fatal("half of the processes did not count within a minute")
-	}
-	w.answer()
-	w.quit()
-	d := drained(t, tg, g, old, cpu)
-	sameCPU(t, d, cpu, g.cpu(t))
-	d.same(t, "syscall_io_calls/write", processes*calls)
-	d.same(t, "syscall_io_bytes/write", processes*calls*bytes)
-	lossless(t, s)
+	exactOnce(t, func(t testing.TB) {
+		s := want(t, taskNames...)
+		g := newGroup(t, nil)
+		tg := newTarget(t, s, taskNames, g)
+		old, cpu := tg.mark(), g.cpu(t)
+		w := startWorker(t, workerOptions{Cgroup: g})
+		const processes, calls, bytes = 20, 7, 100
+		w.tell("spawn %d write,%d,%d", processes, calls, bytes)
+		if !poll(time.Minute, func() bool { return tg.mark().since(old)["syscall_io_calls/write"] >= processes*calls/2 }) {
+			t.Fatal("half of the processes did not count within a minute")
+		}
+		w.answer()
+		w.quit()
+		d := drained(t, tg, g, old, cpu)
+		sameCPU(t, d, cpu, g.cpu(t))
+		d.same(t, "syscall_io_calls/write", processes*calls)
+		d.same(t, "syscall_io_bytes/write", processes*calls*bytes)
+		lossless(t, s)
+	})
 }
 
 func TestTaskMovesToAnotherCgroup(t *testing.T) {

@@ -129,3 +129,17 @@ func Poll(limit time.Duration, done func() bool) bool {
 		}
 	}
 }
+
+// Field reads the first number behind key in a file of lines `key: number unit`.
+func Field(file, key string) (float64, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.TrimSuffix(fields[0], ":") == key {
+			return strconv.ParseFloat(fields[1], 64)
+		}
+	}
+	return 0, fmt.Errorf("%s: no line %q", file, key)
+}

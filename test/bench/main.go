@@ -1,0 +1,92 @@
+// Command bench measures what ViperProbe costs, beside others in the same run, and
+// prints tables for docs/performance.md. `make bench` runs it as root; its figures
+// mean something on a quiet machine only.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
+)
+
+// A bench is the options, and where it runs.
+type bench struct {
+	agent, viperprobe string
+	rounds            int
+	seconds           int
+	peers             peerFlags
+	host              *cgroup.Host
+}
+
+// peerFlags are further programs to compare with: name=command.
+type peerFlags []subject
+
+func (p *peerFlags) String() string { return "" }
+
+func (p *peerFlags) Set(s string) error {
+	name, command, ok := strings.Cut(s, "=")
+	if !ok || strings.TrimSpace(command) == "" {
+		return errors.New("want name=command")
+	}
+	*p = append(*p, subject{name, strings.Fields(command)})
+	return nil
+}
+
+func main() {
+	if role := os.Getenv(roleEnv); role != "" {
+		os.Exit(play(role))
+	}
+	b := &bench{}
+	only := flag.String("only", "storm,tiers,loads,hooks", "sections to run")
+	flag.StringVar(&b.agent, "agent", "bin/viperprobe-agent", "the agent's program")
+	flag.StringVar(&b.viperprobe, "viperprobe", "bin/viperprobe", "viperprobe's program")
+	flag.IntVar(&b.rounds, "rounds", 7, "rounds of each comparison, in turn")
+	flag.IntVar(&b.seconds, "seconds", 8, "how long the tiers are measured in each round")
+	flag.Var(&b.peers, "peer", "compare loads with this program too: name=command; may be repeated")
+	flag.Parse()
+	if err := b.run(strings.Split(*only, ",")); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: FAILED:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) run(sections []string) error {
+	var err error
+	if b.host, err = cgroup.Find("/"); err != nil {
+		return err
+	}
+	unlock, err := kerneltest.Lock()
+	if err != nil {
+		return err
+	}
+	defer func() { unlock() }()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	fmt.Printf("Kernel %s, %d CPUs, medians of %d rounds in turn, spread in brackets.\n", unix.ByteSliceToString(u.Release[:]), runtime.NumCPU(), b.rounds)
+	for _, s := range []struct {
+		name string
+		run  func() error
+	}{{"storm", b.storm}, {"tiers", b.tiers}, {"loads", b.loads}, {"hooks", func() error {
+		unlock() // the benchmarks of package probe take the lock themselves
+		unlock = func() {}
+		return b.hooks()
+	}}} {
+		if slices.Contains(sections, s.name) {
+			if err := s.run(); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/test/rig"
+)
+
+const perCgroup = `
+tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @q[args->pid] = nsecs; }
+tracepoint:sched:sched_switch {
+  @cg[args->prev_pid] = cgroup;
+  if ((args->prev_state & 0xff) == 0) { @q[args->prev_pid] = nsecs; }
+  $s = @q[args->next_pid];
+  if ($s) { @us[@cg[args->next_pid]] = hist((nsecs - $s) / 1000); delete(@q[args->next_pid]); }
+}`
+
+// storm measures the time that a switch between two processes on one CPU takes
+// longer with each subject.
+func (b *bench) storm() error {
+	g, err := rig.NewGroup(b.host, fmt.Sprintf("/vp-bench-storm-%d", os.Getpid()))
+	if err != nil {
+		return err
+	}
+	defer g.Remove()
+	mine := func(families string) []string {
+		return []string{b.agent, "run", "--families", families, "--cgroup", g.Path}
+	}
+	trace := []string{"unshare", "--mount", "sh", "-c", `mount -t debugfs debugfs /sys/kernel/debug; mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$0"`, perCgroup}
+	subjects := []subject{
+		{"nothing", nil},
+		{"ViperProbe, runq_latency", mine("runq_latency")},
+		{"ViperProbe, runq_latency and oncpu_slice", mine("runq_latency,oncpu_slice")},
+		{"ViperProbe, other cgroups only", []string{b.agent, "run", "--families", "runq_latency", "--cgroup", "/vp-bench-nobody"}},
+		{"libbpf-tools runqlat -c, one cgroup", []string{"runqlat", "-c", g.V2, "1"}},
+		{"bpftrace, histogram per cgroup", trace},
+	}
+	times := map[string][]float64{}
+	if err := inTurn(subjects, b.rounds, func(s subject, _ *running) error {
+		var runs []float64
+		for range 3 {
+			ns, err := pingPong(g)
+			if err != nil {
+				return err
+			}
+			runs = append(runs, ns)
+		}
+		times[s.name] = append(times[s.name], median(runs))
+		return nil
+	}); err != nil {
+		return err
+	}
+	base := median(times["nothing"])
+	fmt.Printf("\n## Added time per switch, two processes on one CPU\n\n| subject | ns per switch | added |\n|---|---|---|\n")
+	for _, s := range subjects {
+		fmt.Printf("| %s | %s | %+.0f |\n", s.name, spread(times[s.name], "%.0f"), median(times[s.name])-base)
+	}
+	return nil
+}
+
+// pingPong runs one storm in a cgroup: ns per switch.
+func pingPong(g *rig.Group) (float64, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.Command("taskset", "--cpu-list", "0", self)
+	cmd.Env = append(os.Environ(), roleEnv+"=ping", "GOMAXPROCS=1")
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := g.Start(cmd); err != nil {
+		return 0, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return 0, fmt.Errorf("storm: %w", err)
+	}
+	return strconv.ParseFloat(strings.TrimSpace(out.String()), 64)
+}
+
+// ping hands a byte to a child and back for half a second. System calls are made
+// directly, so that Go's scheduler has no part in it.
+func ping() error {
+	var there, back [2]int
+	if err := errors.Join(unix.Pipe2(there[:], unix.O_CLOEXEC), unix.Pipe2(back[:], unix.O_CLOEXEC)); err != nil {
+		return err
+	}
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), roleEnv+"=pong")
+	child.ExtraFiles = []*os.File{os.NewFile(uintptr(there[0]), "there"), os.NewFile(uintptr(back[1]), "back")}
+	if err := child.Start(); err != nil {
+		return err
+	}
+	for _, f := range child.ExtraFiles {
+		f.Close()
+	}
+	n, began := 0, time.Now()
+	for time.Since(began) < 500*time.Millisecond {
+		for range 1000 {
+			if !hand(there[1], unix.SYS_WRITE) || !hand(back[0], unix.SYS_READ) {
+				return errors.New("the child has ended")
+			}
+		}
+		n += 2000
+	}
+	fmt.Println(float64(time.Since(began).Nanoseconds()) / float64(n))
+	unix.Close(there[1])
+	return child.Wait()
+}
+
+func pong() error {
+	for hand(3, unix.SYS_READ) && hand(4, unix.SYS_WRITE) {
+	}
+	return nil
+}
