@@ -125,7 +125,7 @@ func (t *tree) open(x *target) error {
 func (t *tree) template(g *group) uint32 {
 	var wants []*metric.Family
 	future := t.a.host.Target(strings.TrimSuffix(g.path, "/")+"/new", 0, time.Time{})
-	for name := range t.a.plan.For(future, time.Time{}) {
+	for name := range t.a.plan.For(future, time.Now()) {
 		if f := t.a.byName[name]; f.Gated() && f.Owner != metric.OwnerNode {
 			wants = append(wants, f)
 		}
