@@ -218,5 +218,20 @@ func TestRecognizerIsFull(t *testing.T) {
 			t.Errorf("%s: %+v", x.ID, x.recognition)
 		}
 	}
+	empty := newTarget(&metric.Target{Cgroup: "/empty"}, probe.RemainderSlot)
+	empty.group = &group{}
+	a.tree.targets = append(a.tree.targets, empty)
+	for range 2 * recognizeTries {
+		a.tree.recognized(answer{of: empty, empty: true}, now)
+	}
+	if !empty.recognizable() {
+		t.Error("an empty cgroup was given up")
+	}
+	for range 2 * recognizeTries {
+		a.tree.recognized(answer{of: empty}, now)
+	}
+	if empty.recognizable() {
+		t.Error("a cgroup of something unknown is looked at for ever")
+	}
 	a.recognizer.close()
 }

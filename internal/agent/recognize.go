@@ -41,6 +41,7 @@ type answer struct {
 	of      *target
 	edition int
 	pattern *policy.Pattern // nil: unknown
+	empty   bool            // no process was there to look at
 }
 
 // recognition is how far a target is on its way to a pattern.
@@ -59,9 +60,10 @@ func newRecognizer() *recognizer {
 func (r *recognizer) run(ctx context.Context, look func(path string, needs policy.Needs) []policy.Process) {
 	defer close(r.done)
 	for q := range r.asked {
-		found := policy.Recognize(q.patterns, q.is, look(q.is.Cgroup, policy.NeedsOf(q.patterns)))
+		processes := look(q.is.Cgroup, policy.NeedsOf(q.patterns))
+		found := policy.Recognize(q.patterns, q.is, processes)
 		select {
-		case r.answers <- answer{q.of, q.edition, found}:
+		case r.answers <- answer{q.of, q.edition, found, len(processes) == 0}:
 		case <-ctx.Done():
 			return
 		}
@@ -110,7 +112,9 @@ func (t *tree) recognized(a answer, now time.Time) {
 		return
 	}
 	x.recognition.next = now.Add(recognizePause << x.recognition.tries)
-	x.recognition.tries++
+	if x.recognition.tries++; a.empty && a.pattern == nil { // it is looked at, rarely, until somebody moves in
+		x.recognition.tries = min(x.recognition.tries, recognizeTries-1)
+	}
 	x.recognition.over = x.recognition.tries >= recognizeTries || a.pattern != nil && a.pattern.Role != policy.RoleRuntime
 	name := x.Pattern
 	if a.pattern != nil {
