@@ -125,5 +125,6 @@ func (f *runFlags) plan(all []*metric.Family) (policy.Plan, error) {
 	for _, w := range wanted {
 		rule.Wants = append(rule.Wants, policy.Want{Family: w.Name, Ratio: 1})
 	}
-	return policy.Plan{Generation: 1, Interval: f.interval, Rules: []policy.Rule{rule}}, nil
+	patterns, err := policy.Patterns()
+	return policy.Plan{Generation: 1, Interval: f.interval, Rules: []policy.Rule{rule}, Patterns: patterns}, err
 }

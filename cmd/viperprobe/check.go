@@ -42,6 +42,9 @@ func (s *settings) check(catalogue []*metric.Family) []error {
 	if s.Store == "" {
 		add("store", "want a directory, have nothing")
 	}
+	if s.Control == "" || len(s.Control) > maxSocket {
+		add("control", "want the path of a unix socket, of at most %d bytes, or none", maxSocket)
+	}
 	if s.RetentionTime <= 0 {
 		add("retention-time", "want more than 0")
 	}
@@ -56,6 +59,9 @@ func (s *settings) check(catalogue []*metric.Family) []error {
 	}
 	return append(faults, s.checkPaths()...)
 }
+
+// maxSocket is how long the kernel lets the path of a unix socket be.
+const maxSocket = 107
 
 func (s *settings) checkPaths() []error {
 	var faults []error

@@ -28,6 +28,7 @@ type engine interface {
 	Apply(policy.Plan) error
 	Run(context.Context) error // nil when ctx ends
 	Status() ([]probe.Status, error)
+	Targets() ([]*metric.Target, error)
 	Reason() error // why no family that needs BPF works
 }
 

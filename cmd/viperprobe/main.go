@@ -111,7 +111,8 @@ the containers is changed.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newRun(p), newTop(p), newMetrics(p), newDoctor(p), newQuery(p), newExport(p), newVersion(), newDemo())
+	root.AddCommand(newRun(p), newTop(p), newMetrics(p), newDoctor(p), newQuery(p), newExport(p),
+		newSet(), newFull(), newUnset(), newChanges(), newExplain(), newDiff(), newVersion(), newDemo())
 	return root
 }
 

@@ -7,22 +7,27 @@ import (
 	"viperprobe.dev/viperprobe/internal/policy"
 )
 
-// plan makes the node's plan of the options. It is pure.
-func (s *settings) plan(catalogue []*metric.Family) (policy.Plan, error) {
+// wishes is what the options ask for. It is pure.
+func (s *settings) wishes(catalogue []*metric.Family) (policy.Wishes, error) {
 	families, err := policy.Resolve(s.Families, catalogue)
 	if err != nil {
-		return policy.Plan{}, err
+		return policy.Wishes{}, err
 	}
-	plan := policy.Plan{Generation: 1, Interval: time.Duration(s.Interval)}
-	plan.Rules = append(plan.Rules, policy.Rule{
+	w := policy.Wishes{Interval: time.Duration(s.Interval), Base: []policy.Rule{{
 		Origin: s.origin("families"),
 		Select: policy.Selector{Cgroups: s.Cgroups},
 		Wants:  wants(families, 1),
-	})
+	}}}
 	if len(s.ExcludeCgroups) > 0 {
-		plan.Rules = append(plan.Rules, s.exclusion(families))
+		w.Final = append(w.Final, s.exclusion(catalogue))
 	}
-	return plan, nil
+	return w, nil
+}
+
+// plan makes the node's plan of the options alone.
+func (s *settings) plan(catalogue []*metric.Family) (policy.Plan, error) {
+	w, err := s.wishes(catalogue)
+	return policy.Make(w, 1, time.Time{}), err
 }
 
 // exclusion switches families off where --exclude-cgroup says so. The node and

@@ -30,6 +30,8 @@ type runOptions struct {
 	Pprof          bool     `yaml:"pprof"`
 	ProbeDir       string   `yaml:"probe-dir"`
 	Demo           demoMode `yaml:"demo"`
+	Policies       []string `yaml:"policy"`
+	Control        string   `yaml:"control"`
 }
 
 func newRun(p parts) *cobra.Command {
@@ -49,10 +51,15 @@ A file given with --config has the same keys as the flags, without the dashes:
   families: [cpu, runq_latency]
   exclude-cgroup: [/system.slice/**]
 
-A flag that is given wins over the file.` + codes("4 no cgroup v2"),
+A flag that is given wins over the file.
+
+Policies (--policy) say what is measured of which targets; they are followed while
+they change. Set, full, unset, explain and diff talk to the instance by a unix socket,
+for root and its group.` + codes("4 no cgroup v2"),
 		Example: `  viperprobe run
   viperprobe run --families cpu,network,runq_latency --interval 5s
   viperprobe run --cgroup '/kubepods/**' --listen :9733 --tls-cert cert.pem --tls-key key.pem
+  viperprobe run --policy policies/
   viperprobe run --config viperprobe.yaml`,
 		Args: noArgs,
 	}
@@ -63,7 +70,8 @@ A flag that is given wins over the file.` + codes("4 no cgroup v2"),
 		if err != nil {
 			return usage(err)
 		}
-		plan, err := s.plan(p.families)
+		log := s.logger(c.ErrOrStderr())
+		controller, err := s.controller(p, log)
 		if err != nil {
 			return usage(err)
 		}
@@ -72,7 +80,7 @@ A flag that is given wins over the file.` + codes("4 no cgroup v2"),
 			return err
 		}
 		defer listener.Close()
-		return s.serve(c.Context(), p, plan, listener, s.logger(c.ErrOrStderr()))
+		return s.serve(c.Context(), p, controller, listener, log)
 	}
 	return c
 }

@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,13 +17,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var update = flag.Bool("update", false, "rewrite what is generated: docs, and the expected output of scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(kerneltest.Locked{M: m}, map[string]func(){"viperprobe": main})
+	testscript.Main(kerneltest.Locked{M: m}, map[string]func(){"viperprobe": main, "viperprobe-get": printURL})
 }
 
 func TestScripts(t *testing.T) {
@@ -33,6 +37,8 @@ func TestScripts(t *testing.T) {
 			"free":    free,
 			"answers": answers,
 			"exits":   exits,
+			"cgroup":  newCgroup,
+			"until":   until,
 		},
 	})
 }
@@ -79,6 +85,37 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// newCgroup NAME makes a cgroup that ends with the script and puts its path into NAME.
+func newCgroup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: cgroup NAME")
+	}
+	host, err := cgroup.Find("/")
+	ts.Check(err)
+	path := fmt.Sprintf("/viperprobe-test-%d-%s", os.Getpid(), strings.ToLower(args[0]))
+	ts.Check(os.Mkdir(host.V2+path, 0o755))
+	ts.Defer(func() { os.Remove(host.V2 + path) })
+	ts.Setenv(args[0], path)
+}
+
+// until PATTERN COMMAND ARGS... runs a command until its output matches.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN COMMAND ARGS...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %q in 30 s: %v, %s", args[0], err, ts.ReadFile("stdout"))
+		}
+	}
+}
+
 // exits CODES COMMAND ARGS... runs a command that must end with one of these exit
 // codes, separated by commas.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
@@ -96,3 +133,6 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
 }
+
+// printURL is the command viperprobe-get of scripts: it prints what is at a URL.
+func printURL() { fmt.Print(get(os.Args[1])) }

@@ -23,13 +23,14 @@ func TestServe(t *testing.T) {
 	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	s.bindPlan(set)
 	s.bindServer(set)
-	if err := set.Parse([]string{"--families", "cpu_usage,runq_latency", "--interval", "100ms", "--store", dir}); err != nil {
+	if err := set.Parse([]string{"--families", "cpu_usage,runq_latency", "--interval", "100ms", "--store", dir, "--control", filepath.Join(t.TempDir(), "control")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.load(p); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := s.plan(p.families)
+	log := slog.New(slog.DiscardHandler)
+	c, err := s.controller(p, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- s.serve(ctx, p, plan, listener, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- s.serve(ctx, p, c, listener, log) }()
 	url := "http://" + listener.Addr().String()
 	deadline := time.Now().Add(30 * time.Second)
 	for get(url+"/readyz") != "ok\n" {
@@ -107,11 +108,13 @@ func TestServeFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer listener.Close()
-		plan, err := s.plan(p.families)
+		s.Control = "none"
+		log := slog.New(slog.DiscardHandler)
+		c, err := s.controller(p, log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.serve(t.Context(), p, plan, listener, slog.New(slog.DiscardHandler))
+		return s.serve(t.Context(), p, c, listener, log)
 	}
 	users := filepath.Join(dir, "users")
 	if err := open(func(s *settings) { s.BasicAuthFile = users }); err == nil || !strings.Contains(err.Error(), "read users: open "+users) {

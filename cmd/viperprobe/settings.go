@@ -20,10 +20,13 @@ type settings struct {
 	document *document.Document // nil without --config
 }
 
+// defaultControl is the socket of an instance.
+const defaultControl = "/run/viperprobe.sock"
+
 func defaults() runOptions {
 	return runOptions{
 		Interval: span(time.Second), Families: []string{"default"}, Listen: "127.0.0.1:9733", Store: "./viperprobe.data",
-		RetentionTime: span(15 * 24 * time.Hour), RetentionSize: 2 << 30, MaxSeries: 50_000, LogFormat: oneOf("text", "json"), Demo: "off",
+		RetentionTime: span(15 * 24 * time.Hour), RetentionSize: 2 << 30, MaxSeries: 50_000, LogFormat: oneOf("text", "json"), Demo: "off", Control: defaultControl,
 	}
 }
 
@@ -47,6 +50,8 @@ func (s *settings) bindServer(set *pflag.FlagSet) {
 	f.text(&s.RetentionTime, "retention-time", "duration", "how long samples are kept")
 	f.text(&s.RetentionSize, "retention-size", "size", "how large the store may grow")
 	f.text(&s.MaxSeries, "max-series", "count", "how many series are stored; what is over goes to label value other")
+	f.StringArrayVar(&s.Policies, "policy", nil, "file or folder of policies, which are followed while they change; may be repeated")
+	f.StringVar(&s.Control, "control", s.Control, "unix socket for live control by root and its group; none: none")
 	f.StringVar(&s.TLSCert, "tls-cert", "", "serve HTTPS with this certificate (PEM)")
 	f.StringVar(&s.TLSKey, "tls-key", "", "key of --tls-cert (PEM)")
 	f.StringVar(&s.BasicAuthFile, "basic-auth-file", "", "ask for a password: file with lines user:password or user:bcrypt-hash")

@@ -73,12 +73,12 @@ func TestPlan(t *testing.T) {
 		"file": {[]string{"--config", file}, policy.Plan{Interval: 5 * time.Second, Rules: []policy.Rule{
 			{Origin: file + ":2", Wants: []policy.Want{{Family: "runq_latency", Ratio: 1}, {Family: "tcp_sent_bytes", Ratio: 1}}},
 			{Origin: file + ":3", Select: policy.Selector{Kinds: containers, Cgroups: []string{"/system.slice/**"}},
-				Wants: []policy.Want{{Family: "runq_latency"}, {Family: "tcp_sent_bytes"}}},
+				Wants: []policy.Want{{Family: "runq_latency"}, {Family: "cpu_usage"}, {Family: "tcp_sent_bytes"}}},
 		}}},
 		"flags win": {[]string{"--config", file, "--families", "cpu_usage", "--interval", "2s", "--exclude-cgroup", "/x"},
 			policy.Plan{Interval: 2 * time.Second, Rules: []policy.Rule{
 				{Origin: "--families", Wants: []policy.Want{{Family: "cpu_usage", Ratio: 1}}},
-				{Origin: "--exclude-cgroup", Select: policy.Selector{Kinds: containers, Cgroups: []string{"/x"}}, Wants: []policy.Want{{Family: "cpu_usage"}}},
+				{Origin: "--exclude-cgroup", Select: policy.Selector{Kinds: containers, Cgroups: []string{"/x"}}, Wants: []policy.Want{{Family: "runq_latency"}, {Family: "cpu_usage"}, {Family: "tcp_sent_bytes"}}},
 			}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/internal/control"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 )
@@ -13,6 +14,7 @@ type statusDocument struct {
 	Build    build          `json:"build"`
 	BPF      string         `json:"bpf"` // why none of its families works, "" if some do
 	Families []familyStatus `json:"families"`
+	Policies control.Status `json:"policies"` // those in force, and why others are not
 }
 
 type familyStatus struct {

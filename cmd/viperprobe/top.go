@@ -91,6 +91,9 @@ p99}}} in base units.` + codes("4 no cgroup v2"),
 		if err != nil {
 			return usage(err)
 		}
+		if plan.Patterns, err = policy.Patterns(); err != nil {
+			return err
+		}
 		f, last, err := t.find(c.Context(), p.families, families)
 		if err != nil {
 			return err

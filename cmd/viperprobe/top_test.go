@@ -30,6 +30,8 @@ func (s *scripted) Apply(p policy.Plan) error { s.plan = p; return nil }
 
 func (s *scripted) Status() ([]probe.Status, error) { return nil, nil }
 
+func (s *scripted) Targets() ([]*metric.Target, error) { return nil, nil }
+
 func (s *scripted) Reason() error { return s.none }
 
 func (s *scripted) Run(ctx context.Context) error {
@@ -81,7 +83,11 @@ func TestTopOnce(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	wantPlan := policy.Plan{Generation: 1, Interval: time.Second, Rules: []policy.Rule{
+	patterns, err := policy.Patterns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantPlan := policy.Plan{Generation: 1, Interval: time.Second, Patterns: patterns, Rules: []policy.Rule{
 		{Origin: "--families", Select: policy.Selector{Cgroups: []string{"/a"}}, Wants: []policy.Want{{Family: "tcp_sent_bytes", Ratio: 1}}},
 	}}
 	if diff := cmp.Diff(wantPlan, s.plan); diff != "" {

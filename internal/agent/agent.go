@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/cgroup"
@@ -41,16 +42,17 @@ type Agent struct {
 	why      error      // why probes is nil
 	epoch    time.Time
 
-	plan    policy.Plan
-	tree    tree
-	queues  []*queue
-	seq     uint64
-	last    time.Time // end of the last window
-	own     own
-	jobs    chan func() // run by the loop, which owns everything above
-	events  chan probe.Event
-	started chan struct{} // closed when the loop takes jobs
-	done    chan struct{} // closed when the loop has ended
+	plan       policy.Plan
+	tree       tree
+	recognizer *recognizer
+	queues     []*queue
+	seq        uint64
+	last       time.Time // end of the last window
+	own        own
+	jobs       chan func() // run by the loop, which owns everything above
+	events     chan probe.Event
+	started    chan struct{} // closed when the loop takes jobs
+	done       chan struct{} // closed when the loop has ended
 }
 
 // New prepares an agent: the kernel side that knows targets is loaded, nothing is
@@ -73,6 +75,7 @@ func New(o Options) (*Agent, error) {
 		a.log.Warn("file tier only", "err", a.why)
 	}
 	a.tree = newTree(a)
+	a.recognizer = newRecognizer()
 	a.own.init(a)
 	for _, s := range o.Sinks {
 		a.queues = append(a.queues, newQueue(s, o.Log))
@@ -90,6 +93,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	events, stop := context.WithCancel(context.WithoutCancel(ctx))
 	listening := make(chan error, 1)
 	go func() { listening <- a.listen(events) }()
+	go a.recognizer.run(events, a.host.Processes)
 	for _, q := range a.queues {
 		go q.run()
 	}
@@ -100,6 +104,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.tick(time.Now(), true)
 	}
 	stop()
+	a.recognizer.close()
 	err = errors.Join(err, <-listening)
 	for _, q := range a.queues {
 		q.close()
@@ -135,7 +140,7 @@ func (a *Agent) loop(ctx context.Context) {
 	armed := true
 	// A timer that runs is left alone: events may come faster than it.
 	await := func() {
-		if !armed && a.tree.unnamed() {
+		if !armed && (a.tree.unnamed() || a.tree.eager()) {
 			armed = true
 			names.Reset(namePause)
 		}
@@ -156,15 +161,21 @@ func (a *Agent) loop(ctx context.Context) {
 			return
 		case job := <-a.jobs:
 			job()
+			await()
 		case e := <-a.events:
 			a.tree.event(e, time.Now())
 			await()
 		case <-names.C:
 			armed = false
 			a.tree.name(time.Now())
+			a.tree.recognize(time.Now())
+			await()
+		case found := <-a.recognizer.answers:
+			a.tree.recognized(found, time.Now())
 			await()
 		case <-tick.C:
 			a.tick(slot, false)
+			a.tree.recognize(time.Now())
 			next()
 		}
 	}
@@ -184,7 +195,11 @@ func (a *Agent) Apply(p policy.Plan) error {
 		}
 	}
 	return a.do(func() error {
+		others := !reflect.DeepEqual(a.plan.Patterns, p.Patterns)
 		a.plan = p
+		if others {
+			a.tree.reconsider()
+		}
 		err := a.tree.enforce(time.Now())
 		a.prime()
 		return err
@@ -198,6 +213,19 @@ func (a *Agent) Status() ([]probe.Status, error) {
 	err := a.do(func() error {
 		if a.probes != nil {
 			out = a.probes.Status()
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Targets lists the targets of now, and those that ended and are not yet forgotten.
+// They are not to be modified.
+func (a *Agent) Targets() ([]*metric.Target, error) {
+	var out []*metric.Target
+	err := a.do(func() error {
+		for _, x := range a.tree.targets {
+			out = append(out, x.Target)
 		}
 		return nil
 	})

@@ -45,11 +45,24 @@ func TestContainerOfOneBreath(t *testing.T) {
 				t.Errorf("%s of %s: %d, want %d", family, path, got, want)
 			}
 		}
-		if r.sum(path, "cpu_time") == 0 || r.sum(path, "runq_latency") != r.sum(path, "timeslices") {
-			t.Errorf("%s: cpu_time %d, runq_latency %d of %d timeslices", path,
-				r.sum(path, "cpu_time"), r.sum(path, "runq_latency"), r.sum(path, "timeslices"))
+		waits, slices := int64(r.sum(path, "runq_latency")), int64(r.sum(path, "timeslices"))
+		if off := waits - slices; slices == 0 || off < -lostHits(slices) || off > lostHits(slices) {
+			t.Errorf("%s: runq_latency of %d of %d timeslices", path, waits, slices)
+		}
+		if r.sum(path, "cpu_time") == 0 {
+			t.Errorf("%s: no cpu_time", path)
 		}
 	}
+}
+
+// lostHits is how many of n hits of a tracepoint may be missing: none on a real
+// kernel. That of the build machine loses some, a burst of up to 50 at a time
+// (docs/decisions.md, 13).
+func lostHits(n int64) int64 {
+	if os.Getenv("VIPERPROBE_VM") != "" {
+		return 0
+	}
+	return min(n, 50)
 }
 
 // What is nested belongs to the target around it.

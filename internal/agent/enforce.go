@@ -57,7 +57,7 @@ func (t *tree) choose(x *target, now time.Time) {
 	before := x.wants
 	x.wants, x.probed = nil, nil
 	for _, f := range t.a.families {
-		if _, ok := wants[f.Name]; !ok || (f.Owner == metric.OwnerNode) != (x.Kind == metric.Node) && f.Tier != metric.File {
+		if _, ok := wants[f.Name]; !ok || !belongs(f, x) {
 			continue
 		}
 		x.wants = append(x.wants, f)
@@ -68,6 +68,18 @@ func (t *tree) choose(x *target, now time.Time) {
 			x.renew(f)
 		}
 	}
+}
+
+// belongs reports whether a target can have a value of a family: the node has its
+// own, and the block IO that the kernel charges to nobody.
+func belongs(f *metric.Family, x *target) bool {
+	switch {
+	case f.Tier == metric.File:
+		return true
+	case x.Kind == metric.Node:
+		return f.Owner == metric.OwnerNode || f.Owner == metric.OwnerBio
+	}
+	return f.Owner != metric.OwnerNode
 }
 
 // attach makes the hook groups be those that some target, or a target to come,
@@ -113,7 +125,7 @@ func (t *tree) open(x *target) error {
 func (t *tree) template(g *group) uint32 {
 	var wants []*metric.Family
 	future := t.a.host.Target(strings.TrimSuffix(g.path, "/")+"/new", 0, time.Time{})
-	for name := range t.a.plan.For(future, time.Time{}) {
+	for name := range t.a.plan.For(future, time.Now()) {
 		if f := t.a.byName[name]; f.Gated() && f.Owner != metric.OwnerNode {
 			wants = append(wants, f)
 		}

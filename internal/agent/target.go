@@ -14,16 +14,17 @@ type target struct {
 	slot  uint32
 	born  bool // seen since its first instruction
 
-	wants    []*metric.Family // in catalogue order
-	files    *cgroup.Files    // nil when no family of the file tier is wanted, or there are none
-	probed   []*metric.Family // of wants: those that package probe reads
-	series   []*series
-	index    map[seriesKey]*series
-	measured bool
-	late     map[*metric.Family]bool // wanted since some later time than the target's start
-	drained  bool                    // the kernel has released it: the next tick is its last
-	named    time.Time
-	v1       hybrid
+	wants       []*metric.Family // in catalogue order
+	files       *cgroup.Files    // nil when no family of the file tier is wanted, or there are none
+	probed      []*metric.Family // of wants: those that package probe reads
+	series      []*series
+	index       map[seriesKey]*series
+	measured    bool
+	late        map[*metric.Family]bool // wanted since some later time than the target's start
+	drained     bool                    // the kernel has released it: the next tick is its last
+	named       time.Time
+	v1          hybrid
+	recognition recognition
 }
 
 func newTarget(id *metric.Target, slot uint32) *target {

@@ -31,6 +31,7 @@ type tree struct {
 	future    []*metric.Family // what templates switch on
 	attached  map[*metric.Family]bool
 	highest   uint32 // slot that was ever a target's or a template's
+	edition   int    // of the patterns
 	lost      uint64 // events that the kernel side could not tell, as of the last resync
 }
 
@@ -223,6 +224,9 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 	}
 	g.target = newTarget(t.a.host.Target(g.path, g.id, now), slot)
 	g.target.born, g.target.group = born, g
+	if !born {
+		g.target.recognition.tries = recognizeTries - oldTries
+	}
 	t.targets = append(t.targets, g.target)
 	if slot != probe.RemainderSlot {
 		t.bySlot[slot] = g.target

@@ -34,7 +34,7 @@ func (d *decoder) decode(node *yaml.Node, v reflect.Value, key string) {
 		d.decode(node, v.Elem(), key)
 		return
 	}
-	if v.Addr().Type().Implements(textType) {
+	if v.Addr().Type().Implements(textType) && (node.Kind != yaml.MappingNode || !tagged(v.Type())) {
 		d.decodeText(node, v, key)
 		return
 	}
@@ -48,6 +48,11 @@ func (d *decoder) decode(node *yaml.Node, v reflect.Value, key string) {
 	default:
 		d.decodeScalar(node, v, key)
 	}
+}
+
+// tagged reports whether a type is a struct with keys.
+func tagged(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && slices.ContainsFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return f.Tag.Get("yaml") != "" })
 }
 
 func (d *decoder) decodeStruct(node *yaml.Node, v reflect.Value, key string) {

@@ -64,7 +64,8 @@ func Read(path string, into any, o Options) (*Document, error) {
 // Fields are those with a yaml tag; what the document does not mention keeps its
 // value. Fields may be strings, booleans, numbers, time.Duration, anything that
 // is an encoding.TextUnmarshaler, and slices, string maps, pointers and structs
-// of these. The error joins Faults in the order of their lines; *into is then
+// of these; a struct that is a TextUnmarshaler, too, may be written as a mapping or
+// as one value. The error joins Faults in the order of their lines; *into is then
 // partly filled and of no use. A document without content is an empty mapping.
 func Parse(file string, data []byte, into any, o Options) (*Document, error) {
 	d := &decoder{Document: Document{File: file, lines: map[string]int{}}, options: o}
@@ -76,6 +77,32 @@ func Parse(file string, data []byte, into any, o Options) (*Document, error) {
 		return nil, err
 	}
 	return &d.Document, nil
+}
+
+// Word is the plain text at a path of keys in a document, and the line of its key;
+// "" and 0 where there is none. It tells into which struct the document should be parsed.
+func Word(data []byte, path ...string) (word string, line int) {
+	var root yaml.Node
+	if len(data) > MaxBytes || yaml.Unmarshal(data, &root) != nil || len(root.Content) == 0 {
+		return "", 0
+	}
+	node := root.Content[0]
+	for _, key := range path {
+		at := -1
+		for i := 0; node.Kind == yaml.MappingNode && at < 0 && i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == key {
+				at = i
+			}
+		}
+		if at < 0 {
+			return "", 0
+		}
+		node, line = node.Content[at+1], node.Content[at].Line
+	}
+	if node.Kind != yaml.ScalarNode || node.ShortTag() != "!!str" {
+		return "", 0
+	}
+	return node.Value, line
 }
 
 // parse gives the document's only node, nil when it is empty or not YAML.

@@ -178,3 +178,42 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// place may be written as one value or as a mapping.
+type place struct {
+	Name string `yaml:"name"`
+	Port int    `yaml:"port"`
+}
+
+func (p *place) UnmarshalText(text []byte) error { p.Name = string(text); return nil }
+
+func TestOneValueOrMapping(t *testing.T) {
+	var got struct {
+		Places []place `yaml:"places"`
+	}
+	if _, err := Parse("f", []byte("places: [a, {name: b, port: 2}]"), &got, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]place{{"a", 0}, {"b", 2}}, got.Places); diff != "" {
+		t.Error(diff)
+	}
+	_, err := Parse("f", []byte("places: [{nam: b}, [c]]"), &got, Options{})
+	if want := "f:1:places[0].nam: unknown key\nf:1:places[1]: want one value, have a list"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestWord(t *testing.T) {
+	const text = "# a comment\nkind: Pattern\nmetadata: {name: x, number: 1}\n"
+	for path, want := range map[string]string{
+		"kind": "Pattern 2", "metadata name": "x 3", "metadata": " 0", "metadata number": " 0", "kind name": " 0", "none": " 0",
+	} {
+		word, line := Word([]byte(text), strings.Fields(path)...)
+		if got := fmt.Sprint(word, " ", line); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if word, _ := Word([]byte("]"), "kind"); word != "" {
+		t.Errorf("of no YAML: %q", word)
+	}
+}

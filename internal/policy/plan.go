@@ -1,10 +1,11 @@
-// Package policy holds what is wanted: plans, their rules and selectors, and the
-// names by which people ask for families. It is pure: no clock, no files.
+// Package policy holds what is wanted: plans, their rules and selectors, the
+// documents that people write, the patterns of software that are recognised, and
+// the names by which people ask for families. It is pure: no clock, no files but
+// the patterns that come with it.
 package policy
 
 import (
-	"fmt"
-	"path"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,12 +18,15 @@ import (
 type Plan struct {
 	Generation int64
 	Interval   time.Duration
-	Rules      []Rule // where two rules speak about one family of one target, the later wins
+	Rules      []Rule    // where two rules speak about one family of one target, the later wins
+	Patterns   []Pattern // by which targets are recognised, in the order in which they are tried
 }
 
 // A Rule gives families to the targets that it selects.
 type Rule struct {
 	Origin string // where it was written, for people: "--families", "viperprobe.yaml:7"
+	Policy string // name of the ProbePolicy; "" when it is of none
+	Line   int    // in the policy's file; 0 when it is of none
 	Select Selector
 	Wants  []Want
 	Until  time.Time // zero: for good
@@ -35,78 +39,15 @@ type Want struct {
 	Ratio  float64
 }
 
-// A Selector matches targets; an empty list matches anything. Globs are those of
-// path.Match, except that a pattern that ends in "/**" matches the whole tree
-// below its stem.
-type Selector struct {
-	Kinds      []metric.TargetKind
-	Cgroups    []string // globs on the cgroup path
-	Namespaces []string
-	Pods       []string // globs
-	Containers []string // globs
-}
-
-// Matches reports whether t is selected. The node and the remainder have no
-// names and are only kept out by Kinds.
-func (s *Selector) Matches(t *metric.Target) bool {
-	if len(s.Kinds) > 0 && !slices.Contains(s.Kinds, t.Kind) {
-		return false
-	}
-	if t.Kind == metric.Node || t.Kind == metric.Remainder {
-		return true
-	}
-	return anyGlob(s.Cgroups, t.Cgroup) && (len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, t.Namespace)) &&
-		anyGlob(s.Pods, t.Pod) && anyGlob(s.Containers, t.Container)
-}
-
-func anyGlob(globs []string, s string) bool {
-	return len(globs) == 0 || slices.ContainsFunc(globs, func(g string) bool { return glob(g, s) })
-}
-
-func glob(g, s string) bool {
-	if stem, tree := cutTree(g); tree {
-		for ; ; s = path.Dir(s) {
-			if ok, _ := path.Match(stem, s); ok {
-				return true
-			}
-			if s == "/" || s == "." {
-				return false
-			}
-		}
-	}
-	ok, _ := path.Match(g, s)
-	return ok
-}
-
-func cutTree(g string) (stem string, tree bool) {
-	if g == "/**" {
-		return "/", true
-	}
-	if n := len(g) - len("/**"); n > 0 && g[n:] == "/**" {
-		return g[:n], true
-	}
-	return g, false
-}
-
-// CheckGlob says what is wrong with a glob.
-func CheckGlob(g string) error {
-	stem, _ := cutTree(g)
-	if _, err := path.Match(stem, ""); err != nil {
-		return fmt.Errorf("pattern %q: %w", g, err)
-	}
-	return nil
-}
-
 // For is what the plan wants of target t at time now: by family name, without
 // the families that are off.
 func (p *Plan) For(t *metric.Target, now time.Time) map[string]Want {
 	wants := map[string]Want{}
 	for i := range p.Rules {
-		r := &p.Rules[i]
-		if (!r.Until.IsZero() && !now.Before(r.Until)) || !r.Select.Matches(t) {
+		if !p.Rules[i].applies(t, now) {
 			continue
 		}
-		for _, w := range r.Wants {
+		for _, w := range p.Rules[i].Wants {
 			if w.Ratio <= 0 {
 				delete(wants, w.Family)
 			} else {
@@ -115,6 +56,44 @@ func (p *Plan) For(t *metric.Target, now time.Time) map[string]Want {
 		}
 	}
 	return wants
+}
+
+func (r *Rule) applies(t *metric.Target, now time.Time) bool {
+	return (r.Until.IsZero() || now.Before(r.Until)) && r.Select.Matches(t)
+}
+
+// A Reason says which rule decides about one family of a target.
+type Reason struct {
+	Family string    `json:"family"`
+	Ratio  float64   `json:"ratio"`
+	Policy string    `json:"policy"`           // its name, or where else the rule was written
+	Line   int       `json:"line"`             // of the policy's file; 0: the rule is in none
+	Origin string    `json:"origin,omitempty"` // file:line, or the flag
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// Explain gives a reason for each family that some rule switches on or off for t,
+// sorted by family.
+func (p *Plan) Explain(t *metric.Target, now time.Time) []Reason {
+	last := map[string]Reason{}
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		if !r.applies(t, now) {
+			continue
+		}
+		name := r.Policy
+		if name == "" {
+			name = r.Origin
+		}
+		for _, w := range r.Wants {
+			last[w.Family] = Reason{w.Family, w.Ratio, name, r.Line, r.Origin, r.Until}
+		}
+	}
+	out := make([]Reason, 0, len(last))
+	for _, family := range slices.Sorted(maps.Keys(last)) {
+		out = append(out, last[family])
+	}
+	return out
 }
 
 // Lapsed reports whether a rule ended between two moments, so that the plan wants

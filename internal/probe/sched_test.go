@@ -7,8 +7,6 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-var schedNames = []string{"runq_latency", "oncpu_slice", "offcpu_time"}
-
 // Each time that a task is given a CPU is one observation of runq_latency, each
 // time that it leaves one is one of oncpu_slice.
 func TestSchedCountsEverySwitch(t *testing.T) {

@@ -276,7 +276,7 @@ func TestTaskOlderThanTheAgent(t *testing.T) {
 	g := newGroup(t, nil)
 	w := startWorker(t, workerOptions{Cgroup: g})
 	w.do("write 10 100")
-	before := w.quiet()
+	w.quiet()
 	s := want(t, taskNames...)
 	tg := newTarget(t, s, taskNames, g)
 	if err := s.Want(nil); err != nil {
@@ -284,7 +284,7 @@ func TestTaskOlderThanTheAgent(t *testing.T) {
 	}
 	w.do("write 20 100")
 	w.do("spin 5")
-	before = w.quiet()
+	before := w.quiet()
 	if err := s.Want(tg.families); err != nil {
 		t.Fatal(err)
 	}

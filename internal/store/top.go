@@ -67,11 +67,12 @@ func (t *topTable) add(b *metric.Batch) {
 	if seconds <= 0 {
 		seconds = b.Interval.Seconds()
 	}
-	whole := map[string]bool{} // families that the node gives by itself
+	whole := map[string]bool{} // families that the node gives by itself, for the whole machine
 	for i := range b.Groups {
 		if g := &b.Groups[i]; g.Target.Kind == metric.Node && t.by == ByNode {
 			for j := range g.Samples {
-				whole[g.Samples[j].Family.Name] = true
+				f := g.Samples[j].Family
+				whole[f.Name] = f.Owner != metric.OwnerBio // of these it has what is nobody's
 			}
 		}
 	}

@@ -1,0 +1,89 @@
+package control
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
+)
+
+// An Explanation says which rule decides about each family of a target.
+type Explanation struct {
+	Target  *metric.Target  `json:"target"`
+	Reasons []policy.Reason `json:"reasons"`
+}
+
+// Explain explains the targets of which a name matches glob (see policy.Named).
+func (c *Controller) Explain(glob string) ([]Explanation, error) {
+	if err := policy.CheckGlob(glob); err != nil {
+		return nil, &RefusedError{err}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	targets, err := c.targets()
+	if err != nil {
+		return nil, err
+	}
+	out := []Explanation{}
+	for _, t := range targets {
+		if policy.Named(t, glob) {
+			out = append(out, Explanation{t, c.plan.Explain(t, time.Now())})
+		}
+	}
+	return out, nil
+}
+
+func (c *Controller) targets() ([]*metric.Target, error) {
+	if c.engine == nil {
+		return nil, ErrNotStarted
+	}
+	targets, err := c.engine.Targets()
+	slices.SortStableFunc(targets, func(a, b *metric.Target) int { return strings.Compare(a.Cgroup, b.Cgroup) })
+	return targets, err
+}
+
+// A Difference is what would change for one target.
+type Difference struct {
+	Target *metric.Target `json:"target"`
+	On     []string       `json:"on"`  // families
+	Off    []string       `json:"off"` // families
+}
+
+// Diff tells what documents would change for the targets of now, if they were there in
+// place of those of the same kind and name, or beside the others. New patterns are
+// checked, but nothing is recognised by them before they are in force.
+func (c *Controller) Diff(files []policy.File) ([]Difference, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	documents, err := policy.Parse(policy.Supersede(c.files, files), c.families)
+	if err != nil {
+		return nil, &RefusedError{err}
+	}
+	targets, err := c.targets()
+	if err != nil {
+		return nil, err
+	}
+	wishes, now := c.wishes, time.Now()
+	wishes.Documents = documents
+	plan := policy.Make(wishes, c.generation, now)
+	out := []Difference{}
+	for _, t := range targets {
+		before, after := c.plan.For(t, now), plan.For(t, now)
+		d := Difference{t, []string{}, []string{}}
+		for _, f := range c.families {
+			_, was := before[f.Name]
+			_, is := after[f.Name]
+			if is && !was {
+				d.On = append(d.On, f.Name)
+			} else if was && !is {
+				d.Off = append(d.Off, f.Name)
+			}
+		}
+		if len(d.On)+len(d.Off) > 0 {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,171 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/policy"
+)
+
+// A Wish is what a person asks for while it runs.
+type Wish struct {
+	Selector string        `json:"selector"` // see policy.ParseSelector
+	Families []string      `json:"families"` // names, classes, tiers, all
+	Ratio    float64       `json:"ratio"`    // 1: on, 0: off
+	For      time.Duration `json:"for"`      // 0: until it is unset, or the end of the run
+	Why      string        `json:"why"`
+}
+
+// A Change is a recorded event.
+type Change struct {
+	ID         int64     `json:"id"`
+	Time       time.Time `json:"time"`
+	Action     string    `json:"action"`       // set, unset, end (its time was over), reload (of files)
+	Of         int64     `json:"of,omitempty"` // unset, end: the change that is over
+	Selector   string    `json:"selector,omitempty"`
+	Families   []string  `json:"families,omitempty"` // as they were asked for
+	Ratio      float64   `json:"ratio"`
+	Until      time.Time `json:"until,omitzero"`
+	Why        string    `json:"why,omitempty"`
+	Who        Who       `json:"who"`
+	Generation int64     `json:"generation"`      // of the plan that it led to
+	Fault      string    `json:"fault,omitempty"` // what of that plan is not in force; not recorded
+}
+
+// A Who is the process that asked. PID -1 is the instance itself.
+type Who struct {
+	UID     int    `json:"uid"`
+	PID     int    `json:"pid"`
+	Command string `json:"command,omitempty"`
+}
+
+type live struct {
+	Change
+	rule policy.Rule
+}
+
+// A RefusedError is a wish that cannot be: the fault is the asker's.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the fault.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+func refuse(format string, args ...any) error { return &RefusedError{fmt.Errorf(format, args...)} }
+
+const maxText = 500 // bytes of a reason
+
+// Set puts a wish in force, over everything else, before it returns.
+func (c *Controller) Set(w Wish, who Who) (Change, error) {
+	rule, err := c.rule(w)
+	if err != nil {
+		return Change{}, &RefusedError{err}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.engine == nil {
+		return Change{}, ErrNotStarted
+	}
+	if len(c.live) >= maxLive {
+		return Change{}, refuse("%d changes are in force, at most %d can be; unset some, or write a policy", len(c.live), maxLive)
+	}
+	x := Change{Time: time.Now(), Action: "set", Selector: w.Selector, Families: w.Families, Ratio: w.Ratio, Why: w.Why, Who: who, Generation: c.generation + 1}
+	if w.For > 0 {
+		x.Until = x.Time.Add(w.For)
+	}
+	if err := c.journal.add(&x); err != nil {
+		return Change{}, fmt.Errorf("record change: %w; nothing is changed", err)
+	}
+	rule.Origin, rule.Until = fmt.Sprintf("live change %d", x.ID), x.Until
+	c.live = append(c.live, live{x, rule})
+	if err := c.apply(time.Now()); err != nil {
+		x.Fault = err.Error()
+	}
+	return x, nil
+}
+
+// rule checks a wish.
+func (c *Controller) rule(w Wish) (policy.Rule, error) {
+	var faults []error
+	selector, err := policy.ParseSelector(w.Selector)
+	faults = append(faults, err, policy.CheckRatio(w.Ratio))
+	families, err := policy.Resolve(w.Families, c.families)
+	faults = append(faults, err)
+	if err == nil && len(families) == 0 {
+		faults = append(faults, errors.New("want at least one family"))
+	}
+	if w.For < 0 || w.For > maxFor {
+		faults = append(faults, fmt.Errorf("--for: want more than 0 and at most 30d, have %v", w.For))
+	}
+	if len(w.Why) > maxText || strings.ContainsFunc(w.Why, func(r rune) bool { return r < ' ' }) || math.IsNaN(w.Ratio) {
+		faults = append(faults, fmt.Errorf("--why: want one line of at most %d bytes", maxText))
+	}
+	rule := policy.Rule{Select: selector}
+	for _, f := range families {
+		rule.Wants = append(rule.Wants, policy.Want{Family: f.Name, Ratio: w.Ratio})
+	}
+	return rule, errors.Join(faults...)
+}
+
+// Unset takes live changes back: those with the given ids, all of them when there are
+// none. It gives what was recorded.
+func (c *Controller) Unset(ids []int64, why string, who Who) ([]Change, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.engine == nil {
+		return nil, ErrNotStarted
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(c.live, func(l live) bool { return l.ID == id }) {
+			return nil, refuse("no change %d is in force; `viperprobe changes` lists those that are", id)
+		}
+	}
+	out := []Change{}
+	var kept []live
+	for _, l := range c.live {
+		if len(ids) > 0 && !slices.Contains(ids, l.ID) {
+			kept = append(kept, l)
+			continue
+		}
+		x := l.Change
+		x.Time, x.Action, x.Of, x.Why, x.Who, x.Generation = time.Now(), "unset", l.ID, why, who, c.generation+1
+		if err := c.journal.add(&x); err != nil {
+			return nil, fmt.Errorf("record change: %w; nothing is changed", err)
+		}
+		out = append(out, x)
+	}
+	if len(out) == 0 {
+		return out, nil
+	}
+	c.live = kept
+	if err := c.apply(time.Now()); err != nil {
+		out[len(out)-1].Fault = err.Error()
+	}
+	return out, nil
+}
+
+// Changes are what is in force and what was recorded.
+type Changes struct {
+	Live     []Change `json:"live"`
+	Recorded []Change `json:"recorded"` // oldest first
+	Dropped  uint64   `json:"dropped"`  // recorded earlier, and no longer in memory
+}
+
+// Changes lists the live changes and the last that were recorded.
+func (c *Controller) Changes() Changes {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := Changes{Live: []Change{}, Recorded: slices.Clone(c.journal.recent), Dropped: c.journal.dropped}
+	if out.Recorded == nil {
+		out.Recorded = []Change{}
+	}
+	for _, l := range c.live {
+		out.Live = append(out.Live, l.Change)
+	}
+	return out
+}

@@ -1,0 +1,225 @@
+package policy
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+func readDir(t testing.TB, dir string) (files []File) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no files in %s, %v", dir, err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, File{filepath.Base(path), data})
+	}
+	return files
+}
+
+// Each bad document says on its first line what is wrong with it.
+func TestBadDocuments(t *testing.T) {
+	for _, f := range readDir(t, "testdata/bad") {
+		first, _, _ := strings.Cut(string(f.Data), "\n")
+		_, err := Parse([]File{f}, testCatalogue())
+		if want := strings.TrimPrefix(first, "# "); err == nil || err.Error() != want {
+			t.Errorf("%s: got  %v\n\twant %s", f.Name, err, want)
+		}
+	}
+}
+
+func testCatalogue() []*metric.Family {
+	runq := *families[1]
+	runq.Kind = metric.Histogram
+	return append([]*metric.Family{families[0], &runq, families[2], families[3]}, &metric.Family{Name: "block_latency", Class: metric.Disk, Tier: metric.Event, Kind: metric.Histogram})
+}
+
+func policyOf(name, spec string) File {
+	return File{name + ".yaml", []byte("apiVersion: viperprobe.dev/v1alpha1\nkind: ProbePolicy\nmetadata: {name: " + name + "}\nspec: {" + spec + "}\n")}
+}
+
+func TestFaultsAcrossFiles(t *testing.T) {
+	for name, tc := range map[string]struct {
+		files []File
+		want  string
+	}{
+		"duplicate name": {[]File{policyOf("a", "families: [cpu]"), {"b.yaml", policyOf("a", "families: [cpu]").Data}},
+			`b.yaml:3:metadata.name: ProbePolicy "a" is there already, in a.yaml:3; give one another name`},
+		"overlap": {[]File{policyOf("b", "selector: {pods: ['web-?']}, families: [{name: runq, ratio: 0}]"), policyOf("a", "selector: {pods: ['*-1']}, families: [cpu]")},
+			`b.yaml:4:spec.selector: overlaps with a.yaml:3 (a), which is as specific and wants runq_latency otherwise; narrow one of them`},
+		"apart":        {[]File{policyOf("a", "selector: {pods: [web-*]}, families: [{name: runq, ratio: 0}]"), policyOf("b", "selector: {pods: [db-*]}, families: [cpu]")}, ""},
+		"agreeing":     {[]File{policyOf("a", "families: [runq]"), policyOf("b", "families: [cpu]")}, ""},
+		"nested":       {[]File{policyOf("a", "families: [{name: runq, ratio: 0}]"), policyOf("b", "selector: {pods: [x]}, families: [cpu]")}, ""},
+		"other kinds":  {[]File{policyOf("a", "selector: {kinds: [node]}, families: [{name: runq, ratio: 0}]"), policyOf("b", "selector: {kinds: [container]}, families: [cpu]")}, ""},
+		"own pattern":  {[]File{policyOf("a", "selector: {patterns: [mine]}, families: [cpu]"), {"p.yaml", []byte("apiVersion: viperprobe.dev/v1alpha1\nkind: Pattern\nmetadata: {name: mine}\nspec: {match: {binaries: [m]}}\n")}}, ""},
+		"two at once":  {[]File{policyOf("a", "families: [cpuu]"), policyOf("b", "families: [x]")}, "a.yaml:4:spec.families[0]: unknown family \"cpuu\", did you mean \"cpu\"?\nb.yaml:4:spec.families[0]: unknown family \"x\"; `viperprobe metrics` lists them"},
+		"a form as is": {[]File{policyOf("a", "families: [{name: block_latency, form: histogram}, {name: cpu_usage, form: sum}]")}, ""},
+	} {
+		_, err := Parse(tc.files, testCatalogue())
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if d := cmp.Diff(tc.want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+func TestMoreSpecificWins(t *testing.T) {
+	files := []File{
+		policyOf("all", "families: [cpu, {name: tcp_sent_bytes, ratio: 0}]"),
+		policyOf("shop", "selector: {namespaces: [shop]}, families: [{name: cpu, ratio: 0}, tcp_sent_bytes]"),
+		policyOf("redis", "selector: {patterns: [redis]}, families: [runq_latency]"),
+		policyOf("deep", "selector: {cgroups: [/a/b/**]}, families: [cpu_usage]"),
+		policyOf("shallow", "selector: {cgroups: [/a/**]}, families: [{name: all, ratio: 0}]"),
+		policyOf("glob", "selector: {pods: [web-*]}, families: [{name: all, ratio: 0}]"),
+		policyOf("exact", "selector: {pods: [web-1]}, families: [offcpu_time]"),
+		policyOf("gone", "selector: {pods: [web-1]}, families: [block_latency], interval: 100ms, until: 2020-01-01T00:00:00Z"),
+		policyOf("quick", "selector: {kinds: [service]}, families: [block_latency, {name: all, ratio: 0}], interval: 500ms"),
+	}
+	base := []Rule{{Origin: "--families", Wants: []Want{{"block_latency", 1}}}}
+	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	var first Plan
+	for i := range 50 {
+		rand.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
+		d, err := Parse(files, testCatalogue())
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := Make(Wishes{Interval: time.Second, Base: base, Documents: d}, 1, now)
+		if i == 0 {
+			first = plan
+		} else if d := cmp.Diff(first, plan); d != "" {
+			t.Fatalf("the order of files matters: %s", d)
+		}
+	}
+	if first.Interval != 500*time.Millisecond {
+		t.Errorf("interval %v", first.Interval)
+	}
+	for want, target := range map[string]metric.Target{
+		"block_latency cpu_usage offcpu_time runq_latency": {Kind: metric.Plain, Cgroup: "/x"},
+		"block_latency tcp_sent_bytes":                     {Kind: metric.Container, Cgroup: "/x", Namespace: "shop"},
+		"block_latency runq_latency tcp_sent_bytes":        {Kind: metric.Container, Cgroup: "/x", Namespace: "shop", Pattern: "redis"},
+		"cpu_usage":   {Kind: metric.Plain, Cgroup: "/a/b/c"},
+		"":            {Kind: metric.Plain, Cgroup: "/a/c"},
+		"offcpu_time": {Kind: metric.Container, Pod: "web-1"},
+		"block_latency cpu_usage offcpu_time runq_latency ": {Kind: metric.Node},
+	} {
+		var got []string
+		for _, r := range first.Explain(&target, now) {
+			if r.Ratio == 1 {
+				got = append(got, r.Family)
+			}
+		}
+		if strings.Join(got, " ") != strings.TrimSpace(want) {
+			t.Errorf("%+v has %v, want %s", target, got, want)
+		}
+	}
+	why := first.Explain(&metric.Target{Kind: metric.Container, Cgroup: "/x", Namespace: "shop", Pattern: "redis"}, now)
+	want := []Reason{
+		{"block_latency", 1, "--families", 0, "--families", time.Time{}}, {"cpu_usage", 0, "shop", 4, "shop.yaml:4", time.Time{}},
+		{"offcpu_time", 0, "shop", 4, "shop.yaml:4", time.Time{}}, {"runq_latency", 1, "redis", 4, "redis.yaml:4", time.Time{}},
+		{"tcp_sent_bytes", 1, "shop", 4, "shop.yaml:4", time.Time{}},
+	}
+	if d := cmp.Diff(want, why); d != "" {
+		t.Error(d)
+	}
+}
+
+// What explains a target's families is what it has.
+func TestExplainIsFor(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	now := time.Unix(1000, 0)
+	for range 200 {
+		var p Plan
+		for range r.IntN(12) {
+			rule := Rule{Select: Selector{Namespaces: []string{string(rune('a' + r.IntN(3)))}}, Wants: []Want{{families[r.IntN(4)].Name, float64(r.IntN(2))}}}
+			if r.IntN(3) == 0 {
+				rule.Until = now.Add(time.Duration(r.IntN(3)-1) * time.Second)
+			}
+			p.Rules = append(p.Rules, rule)
+		}
+		target := &metric.Target{Kind: metric.Container, Namespace: "a"}
+		got := map[string]Want{}
+		for _, why := range p.Explain(target, now) {
+			if why.Ratio > 0 {
+				got[why.Family] = Want{why.Family, why.Ratio}
+			}
+		}
+		if d := cmp.Diff(p.For(target, now), got); d != "" {
+			t.Fatalf("%+v: %s", p, d)
+		}
+	}
+}
+
+func TestExamples(t *testing.T) {
+	d, err := Parse(readDir(t, "../../examples/policies"), catalogue.Families())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Policies) != 5 || d.Patterns[0].Name != "emissary" || !slices.ContainsFunc(d.Patterns, func(p Pattern) bool { return p.Name == "erp" }) {
+		t.Errorf("%d policies, patterns %v", len(d.Policies), d.Patterns)
+	}
+}
+
+func TestSupersede(t *testing.T) {
+	old := []File{policyOf("a", "families: [cpu]"), policyOf("b", "families: [cpu]")}
+	more := []File{{"new.yaml", policyOf("b", "families: [all]").Data}}
+	if d := cmp.Diff([]File{old[0], more[0]}, Supersede(old, more)); d != "" {
+		t.Error(d)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, file := range append(readDir(f, "testdata/bad"), readDir(f, "../../examples/policies")...) {
+		f.Add(file.Data)
+	}
+	all := testCatalogue()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := Parse([]File{{"f.yaml", data}}, all)
+		if err != nil {
+			return
+		}
+		plan := Make(Wishes{Interval: time.Second, Documents: d}, 1, time.Time{})
+		for _, r := range plan.Rules {
+			for _, w := range r.Wants {
+				if CheckRatio(w.Ratio) != nil || !slices.ContainsFunc(all, func(f *metric.Family) bool { return f.Name == w.Family }) {
+					t.Errorf("accepted %+v", w)
+				}
+			}
+		}
+		plan.Explain(&metric.Target{Kind: metric.Container, Container: "x"}, time.Time{})
+	})
+}
+
+// What docs/policies.md shows is accepted.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []File
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		files = append(files, File{"policies.md", []byte(block)})
+	}
+	d, err := Parse(files, catalogue.Families())
+	if err != nil || len(d.Policies) != 1 || len(files) != 2 {
+		t.Errorf("%d documents, %+v, %v", len(files), d.Policies, err)
+	}
+}

@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"viperprobe.dev/viperprobe/internal/document"
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// breadth is how much a word takes in: a family is narrower than its tier, that than
+// its class, and these than all of them.
+func breadth(word string, catalogue []*metric.Family) int {
+	switch {
+	case word == "all":
+		return 4
+	case word == "default":
+		return 3
+	case slices.ContainsFunc(catalogue, func(f *metric.Family) bool { return f.Is(word) }):
+		return 0
+	case slices.Contains(metric.Classes, metric.Class(word)):
+		return 2
+	}
+	return 1
+}
+
+// entries turns what a policy says of families into entries, the broadest word first,
+// so that a family's own name wins over its class whatever the order.
+func (r *reader) entries(d *document.Document, list []familyEntry) []Entry {
+	type ranked struct {
+		Entry
+		breadth int
+	}
+	var out []ranked
+	for i, e := range list {
+		key := fmt.Sprintf("spec.families[%d]", i)
+		if d.Line(key+".name") > 0 {
+			key += ".name"
+		}
+		families, err := Resolve([]string{e.Name}, r.catalogue)
+		if err != nil {
+			r.fault(d, key, "%v", err)
+			continue
+		}
+		ratio := r.ratio(d, i, e)
+		r.checkForm(d, i, e, families)
+		entry := ranked{Entry{Line: d.Line(key)}, breadth(e.Name, r.catalogue)}
+		for _, f := range families {
+			entry.Wants = append(entry.Wants, Want{f.Name, ratio})
+		}
+		for _, other := range out {
+			if both := contradiction(other.Entry, entry.Entry); both != "" && other.breadth == entry.breadth {
+				r.fault(d, key, "%s is on here and off, or the other way, on line %d; remove one", both, other.Line)
+			}
+		}
+		out = append(out, entry)
+	}
+	slices.SortStableFunc(out, func(a, b ranked) int { return b.breadth - a.breadth })
+	entries := make([]Entry, len(out))
+	for i := range out {
+		entries[i] = out[i].Entry
+	}
+	return entries
+}
+
+// ErrSampling refuses a ratio that would need sampling.
+var ErrSampling = errors.New("sampling is not built yet")
+
+// CheckRatio says what is wrong with a ratio.
+func CheckRatio(ratio float64) error {
+	switch {
+	case ratio == 0 || ratio == 1:
+		return nil
+	case ratio > 0 && ratio < 1:
+		return fmt.Errorf("%w: want 0 (off) or 1 (on), have %v", ErrSampling, ratio)
+	}
+	return fmt.Errorf("a ratio is between 0 (off) and 1 (on), have %v", ratio)
+}
+
+func (r *reader) ratio(d *document.Document, i int, e familyEntry) float64 {
+	if e.Ratio == nil {
+		return 1
+	}
+	if err := CheckRatio(*e.Ratio); err != nil {
+		r.fault(d, fmt.Sprintf("spec.families[%d].ratio", i), "%v", err)
+	}
+	return *e.Ratio
+}
+
+// checkForm accepts the form that the families have anyway.
+func (r *reader) checkForm(d *document.Document, i int, e familyEntry, families []*metric.Family) {
+	key := fmt.Sprintf("spec.families[%d].form", i)
+	switch e.Form {
+	case "":
+	case "sum", "histogram":
+		for _, f := range families {
+			if (e.Form == "histogram") != (f.Kind == metric.Histogram) {
+				r.fault(d, key, "%s is a %s, and another form of it is not built yet; remove form", f.Name, f.Kind)
+				return
+			}
+		}
+	default:
+		r.fault(d, key, "want sum or histogram, have %q", e.Form)
+	}
+}
+
+// contradiction is a family about which two entries disagree.
+func contradiction(a, b Entry) string {
+	for _, w := range b.Wants {
+		if slices.ContainsFunc(a.Wants, func(v Want) bool { return v.Family == w.Family && v.Ratio != w.Ratio }) {
+			return w.Family
+		}
+	}
+	return ""
+}
+
+// all is one entry that says what the policy's entries come to.
+func (p *ProbePolicy) all() Entry {
+	at := map[string]int{}
+	var out Entry
+	for _, e := range p.Entries {
+		for _, w := range e.Wants {
+			if i, ok := at[w.Family]; ok {
+				out.Wants[i] = w
+				continue
+			}
+			at[w.Family] = len(out.Wants)
+			out.Wants = append(out.Wants, w)
+		}
+	}
+	return out
+}
+
+// checkOverlap wants one of two policies to be the more specific where they disagree
+// about a family of some target.
+func (r *reader) checkOverlap(a, b *written) {
+	if slices.Compare(a.policy.Selector.rank(), b.policy.Selector.rank()) != 0 || !a.policy.Selector.meet(&b.policy.Selector) {
+		return
+	}
+	if family := contradiction(a.policy.all(), b.policy.all()); family != "" {
+		r.fault(b.document, "spec.selector", "overlaps with %s:%d (%s), which is as specific and wants %s otherwise; narrow one of them",
+			a.policy.File, a.policy.Line, a.policy.Name, family)
+	}
+}
+
+// checkPatterns wants a selector's plain names of patterns to be known.
+func (r *reader) checkPatterns(w *written, patterns []Pattern) {
+	for i, name := range w.policy.Selector.Patterns {
+		if slices.ContainsFunc(patterns, func(p Pattern) bool { return glob(name, p.Name) }) {
+			continue
+		}
+		var words []string
+		for _, p := range patterns {
+			words = append(words, p.Name)
+		}
+		hint := ""
+		if near := Nearest(name, words); near != "" {
+			hint = fmt.Sprintf(", did you mean %q?", near)
+		}
+		r.fault(w.document, fmt.Sprintf("spec.selector.patterns[%d]", i), "no pattern is called %q%s", name, hint)
+	}
+}
+
+func compareNames(a, b string) int { return strings.Compare(a, b) }
