@@ -224,17 +224,22 @@ func lines(file string) (float64, error) {
 func (i *interval) disk(r *report) error {
 	f := i.stage.fio
 	const pages = "pages of fio itself are read too"
-	r.add(row{"fio block_bytes write", i.ours("fio", "block_bytes", "write"), f.Write.Bytes, "fio", missing * f.Write.Bytes, unseen})
-	r.add(row{"fio block_requests write", i.ours("fio", "block_requests", "write"), f.Write.Ios, "fio", missing * f.Write.Ios, unseen})
-	r.add(row{"fio block_bytes read", i.ours("fio", "block_bytes", "read"), f.Read.Bytes, "fio", 16 << 20, pages})
-	r.add(row{"fio block_requests read", i.ours("fio", "block_requests", "read"), f.Read.Ios, "fio", 500, pages})
-	r.add(row{"fio block_bytes read", i.ours("fio", "block_bytes", "read"), i.ours("fio", "disk_bytes", "read"), "the tasks' own accounts (disk_bytes)", missing * f.Read.Bytes, unseen})
 	id, err := inode(i.stage.groups["fio"].V2)
 	if err != nil {
 		return err
 	}
+	// What bpftrace's programs on the same hooks were not shown either.
+	traced := i.trace.sum("@block", id)
+	hidden := max(0, f.Write.Ios+f.Read.Ios-traced)
+	ios := missing*f.Write.Ios + hidden
+	bytes := ios * f.Write.Bytes / f.Write.Ios
+	r.add(row{"fio block_bytes write", i.ours("fio", "block_bytes", "write"), f.Write.Bytes, "fio", bytes, unseen})
+	r.add(row{"fio block_requests write", i.ours("fio", "block_requests", "write"), f.Write.Ios, "fio", ios, unseen})
+	r.add(row{"fio block_bytes read", i.ours("fio", "block_bytes", "read"), f.Read.Bytes, "fio", 16 << 20, pages})
+	r.add(row{"fio block_requests read", i.ours("fio", "block_requests", "read"), f.Read.Ios, "fio", 500, pages})
+	r.add(row{"fio block_bytes read", i.ours("fio", "block_bytes", "read"), i.ours("fio", "disk_bytes", "read"), "the tasks' own accounts (disk_bytes)", bytes, unseen})
 	n := i.ours("fio", "block_latency")
-	r.add(row{"fio block_latency (count)", n, i.trace.sum("@block", id), "bpftrace, issue to complete", n / 50, "by who issued them: some requests are issued by others for it"})
+	r.add(row{"fio block_latency (count)", n, traced, "bpftrace, issue to complete", n / 50, "by who issued them: some requests are issued by others for it"})
 	quantiles(r, "fio block_latency", i.hist("fio", "block_latency"), i.trace.hist("@block", id), "bpftrace, issue to complete")
 	return nil
 }
