@@ -169,6 +169,22 @@ func BenchmarkSyscalls(b *testing.B) {
 	}
 }
 
+// BenchmarkSoftirqs is the cost of a datagram over loopback to who counts softirqs.
+func BenchmarkSoftirqs(b *testing.B) {
+	for gate, n := range map[string]int{"closed": 0, "open": 3} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, softirqNames...)); err != nil {
+				b.Fatal(err)
+			}
+			if err := s.Switch(NodeSlot, find(b, s, softirqNames[:n]...)); err != nil {
+				b.Fatal(err)
+			}
+			hookCost(b, s, "softirq", 50000, "datagram", func() { echoes(b, 50000) })
+		})
+	}
+}
+
 // BenchmarkReclaim is the cost of a reclaim of a memory cgroup at its limit.
 func BenchmarkReclaim(b *testing.B) {
 	s, _ := open(b)
