@@ -69,7 +69,7 @@ func compareSwitches(a *Agent, plan *policy.Plan) error {
 		var want, got []string
 		wants := plan.For(x.Target, time.Now())
 		for _, f := range a.families {
-			if _, ok := wants[f.Name]; ok && f.Gated() && (f.Owner == metric.OwnerNode) == (x.Kind == metric.Node) {
+			if _, ok := wants[f.Name]; ok && f.Gated() && belongs(f, x) {
 				want = append(want, f.Name)
 			}
 		}
@@ -98,7 +98,7 @@ func TestPatternRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(t.TempDir(), "redis-server")
-	copyFile(t, "/bin/sleep", binary)
+	copyFile(t, "/proc/self/exe", binary) // a worker, which waits for commands
 	dir := mkdir(t, r.host, unique("pattern"))
 	cgroup, err := os.Open(dir)
 	if err != nil {
@@ -106,7 +106,8 @@ func TestPatternRule(t *testing.T) {
 	}
 	defer cgroup.Close()
 	// A shell first, as in many images: it is looked at again once it executes.
-	cmd := exec.Command("/bin/sh", "-c", `read go; exec "$0" 600`, binary)
+	cmd := exec.Command("/bin/sh", "-c", `read go; exec "$0"`, binary)
+	cmd.Env = append(os.Environ(), workerEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -30,7 +30,14 @@ func TestPodComes(t *testing.T) {
 	app, pause := strings.Repeat("a", 64), strings.Repeat("b", 64)
 	pods := unique("cluster") + "/kubepods"
 	pod := pods + "/burstable/pod0b1c2d3e-0000-4000-8000-000000000001"
-	for _, name := range []string{unique("cluster"), pods, pods + "/burstable", pod, pod + "/" + pause, pod + "/" + app} {
+	for _, name := range []string{unique("cluster"), pods, pods + "/burstable"} {
+		mkdir(t, r.host, name)
+	}
+	eventually(t, "the kubelet's cgroups", func() (known bool) {
+		err := r.do(func() error { known = r.tree.paths["/"+pods+"/burstable"] != nil; return nil })
+		return known && err == nil
+	})
+	for _, name := range []string{pod, pod + "/" + pause, pod + "/" + app} {
 		mkdir(t, r.host, name)
 	}
 	w := startIn(t, filepath.Join(r.host.V2, pod, app))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 )
 
 // costWeight is how much of a distance the dearest series loses against a free one where supervised selection wants
@@ -25,19 +26,33 @@ func (s *study) shapes() ([]Shapes, error) {
 		}
 		of[c] = append(of[c], k)
 	}
-	for n, name := range names {
-		sh, err := s.shapesOf(name, of[name])
-		if err != nil {
-			return nil, fmt.Errorf("cluster container %q: %w", name, err)
-		}
-		s.clusters = append(s.clusters, sh)
-		s.opt.progress("clustering", n+1, len(names))
+	// Containers side by side keep cores busier than the series of one.
+	out, errs := make([]Shapes, len(names)), make([]error, len(names))
+	workers, within := cores(s.opt.Workers), 1
+	if len(names) < workers {
+		workers, within = 1, workers
 	}
-	return s.clusters, nil
+	var lock sync.Mutex
+	done := 0
+	parallel(workers, len(names), func(_, n int) {
+		out[n], errs[n] = s.shapesOf(names[n], of[names[n]], within)
+		lock.Lock()
+		defer lock.Unlock()
+		done++
+		s.opt.progress("clustering", done, len(names))
+	})
+	for n, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("cluster container %q: %w", names[n], err)
+		}
+	}
+	s.clusters = out
+	return out, nil
 }
 
-func (s *study) shapesOf(container string, positions []int) (Shapes, error) {
+func (s *study) shapesOf(container string, positions []int, workers int) (Shapes, error) {
 	o := s.opt.kshape()
+	o.Workers = workers
 	values := make([][]float64, len(positions))
 	for j, k := range positions {
 		values[j] = s.values[k]
@@ -54,7 +69,7 @@ func (s *study) shapesOf(container string, positions []int) (Shapes, error) {
 	if err != nil {
 		return sh, err
 	}
-	if sh.Silhouette, err = silhouetteOf(values, c, sh.Choices, s.opt.Workers); err != nil {
+	if sh.Silhouette, err = silhouetteOf(values, c, sh.Choices, workers); err != nil {
 		return sh, err
 	}
 	sh.K = c.K

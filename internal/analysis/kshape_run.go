@@ -9,18 +9,22 @@ import (
 func (s *shapes) run(k int, start Start, iterations int) Clustering {
 	n := len(s.rows)
 	c := Clustering{K: k, Labels: slices.Clone(start.Labels), Distance: make([]float64, n), Shift: make([]int, n)}
+	f := newField(n, k)
 	if start.Centroids != nil {
 		c.Labels = make([]int, n)
-		for _, x := range start.Centroids {
+		for j, x := range start.Centroids {
 			c.Centroids = append(c.Centroids, ZNorm(x))
+			f.stale[j] = true
 		}
-		s.assign(&c)
+		s.assign(&c, f)
+	} else {
+		c.Centroids = make([][]float64, k)
 	}
 	best := Clustering{Inertia: math.Inf(1)}
 	for !c.Converged && c.Iterations < iterations {
 		before := slices.Clone(c.Labels)
-		s.extract(&c)
-		c.Inertia = s.assign(&c)
+		s.extract(&c, f)
+		c.Inertia = s.assign(&c, f)
 		c.Iterations++
 		c.Trace = append(c.Trace, c.Inertia)
 		c.Converged = slices.Equal(before, c.Labels)
@@ -36,6 +40,26 @@ func (s *shapes) run(k int, start Start, iterations int) Clustering {
 	return best
 }
 
+// A field is what one run knows of every pair of series and centroid. A cluster whose members came to rest, with their
+// shifts, has the centroid that it had: nothing about it is computed again, which is most of the later iterations.
+type field struct {
+	members  [][]placed // of the centroid
+	stale    []bool     // the centroid is new
+	distance [][]float64
+	shift    [][]int
+}
+
+// A placed series lies in a cluster with a shift.
+type placed struct{ series, shift int }
+
+func newField(n, k int) *field {
+	f := &field{members: make([][]placed, k), stale: make([]bool, k), distance: make([][]float64, n), shift: make([][]int, n)}
+	for i := range n {
+		f.distance[i], f.shift[i] = make([]float64, k), make([]int, k)
+	}
+	return f
+}
+
 func (c Clustering) clone() Clustering {
 	c.Labels, c.Distance, c.Shift = slices.Clone(c.Labels), slices.Clone(c.Distance), slices.Clone(c.Shift)
 	c.Centroids = slices.Clone(c.Centroids) // centroids are replaced whole, never changed
@@ -45,22 +69,29 @@ func (c Clustering) clone() Clustering {
 // extract renews every centroid. Members were aligned to the previous centroid by the assignment, which left their
 // shifts; at the start from labels all shifts are 0. (The published codes ask whether the centroid sums to zero, which
 // a z-normalised one sometimes does exactly, and then skip the alignment.)
-func (s *shapes) extract(c *Clustering) {
-	next := make([][]float64, c.K)
+func (s *shapes) extract(c *Clustering, f *field) {
+	next := slices.Clone(c.Centroids)
 	seeds := c.seeds()
 	parallel(s.workers, c.K, func(_, j int) {
-		var rows [][]float64
+		var members []placed
 		for i, l := range c.Labels {
 			if l == j {
-				row := make([]float64, s.m)
-				align(row, s.rows[i], c.Shift[i])
-				zscore(row, row)
-				rows = append(rows, row)
+				members = append(members, placed{i, c.Shift[i]})
 			}
 		}
 		if seeds[j] >= 0 {
-			next[j] = s.rows[seeds[j]]
+			members = []placed{{seeds[j], 0}}
+		}
+		if f.stale[j] = !slices.Equal(members, f.members[j]); !f.stale[j] {
 			return
+		}
+		f.members[j] = members
+		var rows [][]float64
+		for _, p := range members {
+			row := make([]float64, s.m)
+			align(row, s.rows[p.series], p.shift)
+			zscore(row, row)
+			rows = append(rows, row)
 		}
 		next[j] = extractShape(rows)
 	})
@@ -68,15 +99,21 @@ func (s *shapes) extract(c *Clustering) {
 }
 
 // assign gives each series to the nearest centroid, the lowest number on a tie, and returns the inertia.
-func (s *shapes) assign(c *Clustering) float64 {
+func (s *shapes) assign(c *Clustering, f *field) float64 {
 	centroids := make([]spectrum, c.K)
-	parallel(s.workers, c.K, func(w, j int) { centroids[j] = s.scratch[w].spectrum(c.Centroids[j]) })
+	parallel(s.workers, c.K, func(w, j int) {
+		if f.stale[j] {
+			centroids[j] = s.scratch[w].spectrum(c.Centroids[j])
+		}
+	})
 	parallel(s.workers, len(s.rows), func(w, i int) {
 		c.Distance[i] = math.Inf(1)
 		for j, centroid := range centroids {
-			d, shift := s.scratch[w].compare(centroid, s.spectra[i], s.reach)
-			if d < c.Distance[i] {
-				c.Labels[i], c.Distance[i], c.Shift[i] = j, d, shift
+			if f.stale[j] {
+				f.distance[i][j], f.shift[i][j] = s.scratch[w].compare(centroid, s.spectra[i], s.reach)
+			}
+			if d := f.distance[i][j]; d < c.Distance[i] {
+				c.Labels[i], c.Distance[i], c.Shift[i] = j, d, f.shift[i][j]
 			}
 		}
 	})

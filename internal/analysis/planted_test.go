@@ -207,6 +207,6 @@ func TestPlanted(t *testing.T) {
 // BenchmarkPlanted prints the table of docs: go test -run '^$' -bench Planted -benchtime 1x -v ./internal/analysis
 func BenchmarkPlanted(b *testing.B) {
 	for b.Loop() {
-		compareOnPlanted(b, 50, Options{Bootstraps: -1})
+		compareOnPlanted(b, 50, Options{})
 	}
 }

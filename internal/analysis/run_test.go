@@ -320,3 +320,24 @@ func TestRunOneRun(t *testing.T) {
 		t.Errorf("%d folds, notes %q", len(out.Folds), out.Notes)
 	}
 }
+
+// What the runs happened to have must not stay in the set: resamples seldom choose it.
+func TestSupervisedDropsWhatIsNotStable(t *testing.T) {
+	o := fast()
+	o.Algorithm = "supervised"
+	with, err := Run(plain(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Bootstraps = -1
+	without, err := Run(plain(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(with.Critical) != 1 || with.Critical[0].Name != "store/user_faults" || with.Critical[0].Stability < 0.7 {
+		t.Errorf("entries %+v; want the cause alone, and stable", with.Critical)
+	}
+	if len(without.Critical) < len(with.Critical) || without.Critical[0].Stability != 0 {
+		t.Errorf("without resamples: entries %+v", without.Critical)
+	}
+}

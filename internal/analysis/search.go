@@ -28,10 +28,12 @@ func (s *study) tryOut(positions []int, m memo) trial {
 	t.cost = s.cost(t.series)
 	var together []float64
 	var y []bool
-	for n, turn := range s.turns {
+	for _, turn := range s.turns {
 		var rest, held [][]float64
 		for _, k := range positions {
-			rest, held = append(rest, m[k][n].rest[:]...), append(held, m[k][n].held[:]...)
+			for _, c := range m[k] {
+				rest, held = append(rest, at(c, turn.rest)), append(held, at(c, turn.held))
+			}
 		}
 		ap := math.NaN()
 		if model, err := fitLogistic(rest, turn.yRest, penalty, rough); err == nil {
@@ -57,18 +59,12 @@ func at[T any](x []T, rows []int) []T {
 	return out
 }
 
-// A memo keeps the features of every kept series for every turn, so that sets only fit models.
-type memo [][]struct{ rest, held [2][]float64 }
+// A memo keeps the features of every kept series at the search rows, so that sets only fit models.
+type memo [][2][]float64
 
 func (s *study) memo() memo {
 	m := make(memo, len(s.kept))
-	parallel(cores(s.opt.Workers), len(m), func(_, k int) {
-		c := s.features[k].columns(s.rows, s.rec.Step)
-		for _, t := range s.turns {
-			m[k] = append(m[k], struct{ rest, held [2][]float64 }{
-				[2][]float64{at(c[0], t.rest), at(c[1], t.rest)}, [2][]float64{at(c[0], t.held), at(c[1], t.held)}})
-		}
-	})
+	parallel(cores(s.opt.Workers), len(m), func(_, k int) { m[k] = s.features[k].columns(s.rows, s.rec.Step) })
 	return m
 }
 

@@ -93,7 +93,8 @@ func pickExhaustive(s *study) (selection, error) {
 
 // pickSupervised is ours. k-Shape only tells which series say the same: of each cluster one stays, the best predictor
 // alone less a little for its cost. Among those it tries all sets of up to three and goes greedily beyond, with gain
-// against cost to the power 0, ½ and 1, and takes the cheapest that is not worse than the best.
+// against cost to the power 0, ½ and 1, takes the cheapest that is not worse than the best, and of that what resampled
+// sets of runs choose too or that it cannot do without.
 func pickSupervised(s *study) (selection, error) {
 	shapes, err := s.shapes()
 	if err != nil {
@@ -111,15 +112,40 @@ func pickSupervised(s *study) (selection, error) {
 	}
 	best := choose(trials)
 	stable := s.stability(candidates, best, m)
+	if stable != nil {
+		best = s.dropUnstable(best, stable, m)
+		trials = append(trials, best)
+	}
 	out := selected(best.series, func(i int) string {
 		why := fmt.Sprintf("It is in the cheapest set (cost %.3g, average precision %.2f) that predicts as well as the best.", best.cost, best.mean)
 		if v, ok := stable[i]; ok {
-			why += fmt.Sprintf(" %.0f %% of resampled sets of runs choose it or one of its shape.", 100*v)
+			why += fmt.Sprintf(" %.0f %% of resampled sets of runs choose it.", 100*v)
 		}
 		return why
 	})
 	out.shapes, out.trials, out.chosen, out.stability = shapes, front(trials), best, stable
 	return out, nil
+}
+
+// often is how many of the resamples must choose a series for it to stay without question.
+const often = 0.7
+
+// dropUnstable leaves out, the least stable first, what resamples seldom choose, as long as the set predicts nearly as
+// well without: the rest of a set is what these runs happened to have.
+func (s *study) dropUnstable(best trial, stable map[int]float64, m memo) trial {
+	out := best
+	order := slices.Clone(best.positions)
+	sortBy(order, func(k int) float64 { return stable[s.kept[k]] })
+	for _, k := range order {
+		if stable[s.kept[k]] >= often || len(out.positions) == 1 {
+			break
+		}
+		less := s.tryOut(slices.DeleteFunc(slices.Clone(out.positions), func(o int) bool { return o == k }), m)
+		if best.mean-less.mean <= mostLoss*best.mean {
+			out = less
+		}
+	}
+	return out
 }
 
 // candidates are the best predictor of each cluster, at most Options.Candidates.

@@ -172,9 +172,21 @@ func TestReclaimOfAFullMachine(t *testing.T) {
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, reclaimNames, g)
 	w := startWorker(t, workerOptions{Cgroup: g})
-	files := []string{holeFile(t, 48<<20), holeFile(t, 48<<20)}
-	w.do("cache %s", files[0]) // what can be reclaimed
-	tr := newTrace(t, reclaimEvents...)
+	w.do("cache %s", holeFile(t, 48<<20)) // what can be reclaimed
+	for range 10 {                        // kswapd may keep up with the worker
+		if fullMachine(t, tg, w) {
+			lossless(t, s)
+			return
+		}
+	}
+	t.Fatal("the worker did not reclaim in 10 tries")
+}
+
+// fullMachine has a worker read a file while next to nothing is free, and compares
+// what it had to reclaim for it. It reports whether it had to.
+func fullMachine(t *testing.T, tg *target, w *worker) bool {
+	t.Helper()
+	file, tr := holeFile(t, 48<<20), newTrace(t, reclaimEvents...)
 	const reserve = "/proc/sys/vm/min_free_kbytes"
 	was := procFile(t, "/proc/sys/vm", "min_free_kbytes")
 	t.Cleanup(func() { os.WriteFile(reserve, []byte(was), 0) })
@@ -187,7 +199,7 @@ func TestReclaimOfAFullMachine(t *testing.T) {
 	if err := os.WriteFile(reserve, fmt.Append(nil, free+4096), 0); err != nil {
 		t.Fatal(err)
 	}
-	w.do("cache %s", files[1])
+	w.do("cache %s", file)
 	if err := os.WriteFile(reserve, []byte(was), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -195,13 +207,10 @@ func TestReclaimOfAFullMachine(t *testing.T) {
 	m := tg.mark().since(old)
 	tr.stop(t)
 	n, pages := reclaims(t, w.traced(tr), "direct")
-	if n == 0 {
-		t.Fatal("the worker did not reclaim")
-	}
 	m.same(t, "reclaim_latency/direct/count", n)
 	m.same(t, "reclaimed_pages/direct", pages)
 	m.same(t, "reclaimed_pages/memcg", 0)
-	lossless(t, s)
+	return n > 0
 }
 
 // smallDirty makes the kernel hold up whoever dirties more than a few MiB of a file

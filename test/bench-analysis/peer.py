@@ -1,19 +1,22 @@
-"""Times tslearn's k-Shape on the series of BenchmarkKShape (internal/analysis/bench_test.go), from the same start.
+"""Runs tslearn's k-Shape on the series and starts of BenchmarkKShape and prints both side by side.
 
-    .cache/oracle/bin/python test/bench-analysis/peer.py 60x1200x3 500x2000x8
-
-The packages are those of internal/analysis/testdata/requirements.txt. Set OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and
-NUMBA_NUM_THREADS to 1 for the single-thread figure. "labels" is the check sum that the Go benchmark prints.
+Reads what the benchmark printed from standard input; the argument is the number of cores (cores=N in its names) whose
+lines are compared. test/bench-analysis/run.sh calls it.
 """
+import re
 import resource
 import sys
 import time
+import warnings
 
 import numpy as np
-from tslearn.clustering import KShape
+
+warnings.simplefilter("ignore")
+from tslearn.clustering import KShape  # noqa: E402
 
 
 def series(n, m, k):
+    """The recipe of benchSeries in internal/analysis/bench_test.go."""
     u = n * m + k
 
     def draw():
@@ -39,14 +42,26 @@ def checksum(labels):
     return total
 
 
-KShape(2, init=series(4, 16, 2)[:2]).fit(series(4, 16, 2))  # compile before the clock starts
-for size in sys.argv[1:]:
-    n, m, k = map(int, size.split("x"))
+def compare(line, cores):
+    found = re.match(r"BenchmarkKShape/(\d+)x(\d+)/k=(\d+)/cores=(\d+)", line)
+    if not found or int(found[4]) != cores:
+        return
+    n, m, k = (int(found[i]) for i in (1, 2, 3))
+    ours = {unit: float(value) for value, unit in re.findall(r"([\d.]+) ([A-Za-z/-]+)", line)}
     x = series(n, m, k)
     model = KShape(n_clusters=k, init=x[:k].copy())
     begin = time.perf_counter()
     model.fit(x)
     took = time.perf_counter() - begin
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"tslearn {n}x{m}/k={k} {took:.3f} s {model.n_iter_} iterations {checksum(model.labels_)} labels "
-          f"{model.inertia_:.6f} inertia {rss:.0f} MiB peak", flush=True)
+    same = "equal" if checksum(model.labels_) == ours["labels"] else "DIFFERENT"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{n:5}x{m:<5} k={k} {ours['ns/op'] / 1e6:10.1f} ms {took * 1e3:10.1f} ms {took * 1e9 / ours['ns/op']:7.0f}x  "
+          f"labels {same}, iterations {ours['iterations']:.0f} and {model.n_iter_}, "
+          f"peak {ours['peak-MiB']:.0f} and {peak:.0f} MiB", flush=True)
+
+
+warm = series(4, 16, 2)
+KShape(2, init=warm[:2].copy()).fit(warm)  # compile before the clock starts
+print("series               ours       tslearn")
+for entry in sys.stdin:
+    compare(entry, int(sys.argv[1]))
