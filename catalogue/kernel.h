@@ -86,6 +86,25 @@ struct task_struct {
 	struct files_struct *files;
 };
 
+/* Registers at a system call, and which kind of call it is, by architecture. */
+struct pt_regs___x86 {
+	unsigned long si, orig_ax;
+};
+struct pt_regs___arm64 {
+	u64 regs[31];
+	s32 syscallno;
+};
+struct task_struct___x86 {
+	struct {
+		u32 status;
+	} thread_info;
+};
+struct task_struct___arm64 {
+	struct {
+		unsigned long flags;
+	} thread_info;
+};
+
 struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;

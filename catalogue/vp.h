@@ -24,12 +24,13 @@ struct vp_cgroup {
 };
 
 /* vp_slot: the switches of one target. gen changes when the slot gets a new
- * owner, so that whoever cached the number can tell. rate[b] is 1-in-n of the
+ * owner, so that whoever cached the number can tell; switched changes before the
+ * switches do, so that what began under others can be told. rate[b] is 1-in-n of the
  * family with bit b, 0 and 1 meaning all. */
 struct vp_slot {
 	u64 on;
 	u32 gen;
-	u32 reserved;
+	u32 switched;
 	u16 rate[VP_FAMILIES];
 };
 
@@ -147,6 +148,13 @@ static __always_inline u32 vp_gen(u32 slot)
 	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
 
 	return s ? s->gen : 0;
+}
+
+static __always_inline u32 vp_switched(u32 slot)
+{
+	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
+
+	return s ? s->switched : 0;
 }
 
 /* A histogram: native schema 2. 14 cache lines. */

@@ -152,6 +152,23 @@ func BenchmarkProcess(b *testing.B) {
 	}
 }
 
+// BenchmarkSyscalls is the cost of a system call: counted, with its errors, timed,
+// and with the gate closed.
+func BenchmarkSyscalls(b *testing.B) {
+	for gate, n := range map[string]int{"closed": 0, "count": 1, "errors": 2, "all": 4} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, syscallNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			newTarget(b, s, syscallNames[:n], g)
+			w := startWorker(b, workerOptions{Cgroup: g})
+			hookCost(b, s, "syscall", 300000, "call", func() { w.do("write 300000 1") })
+		})
+	}
+}
+
 // BenchmarkReclaim is the cost of a reclaim of a memory cgroup at its limit.
 func BenchmarkReclaim(b *testing.B) {
 	s, _ := open(b)

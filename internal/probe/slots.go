@@ -11,7 +11,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// slotWords is the size of struct vp_slot in words: on, gen, 64 rates of 16 bits.
+// slotWords is the size of struct vp_slot in words: on, gen and switched, 64 rates of 16 bits.
 const slotWords = 2 + 64*2/8
 
 // A Cgroup is what the kernel side knows of a cgroup (vp.h: struct vp_cgroup).
@@ -124,7 +124,10 @@ func (s *Set) Switch(slot uint32, on []*metric.Family) error {
 		}
 		mask |= 1 << s.bits[f]
 	}
-	s.slots[int(slot)*slotWords] = mask
+	if rec := s.slots[int(slot)*slotWords:]; rec[0] != mask {
+		atomic.AddUint64(&rec[1], 1<<32) // switched is its high half, and comes first
+		atomic.StoreUint64(&rec[0], mask)
+	}
 	return errors.Join(faults...)
 }
 
