@@ -60,8 +60,8 @@ churn: build ## Check that the agent accounts for 1,100 containers of 100 ms, ex
 oracle: build ## Compare real Redis, nginx and fio with /proc, cgroup files, bpftrace and the tools' own counts (root)
 	go run ./test/oracle -agent $(PREFIX)/viperprobe-agent
 
-bench: build ## Print what ViperProbe costs, as tables; on a quiet machine (root; BENCH="-only storm -rounds 3")
-	go run ./test/bench -agent $(PREFIX)/viperprobe-agent -viperprobe $(PREFIX)/viperprobe $(BENCH)
+bench: build ## Print what ViperProbe costs, as tables; on a quiet machine (root; PEERS=1 for cAdvisor and netdata too; BENCH="-only storm -rounds 3")
+	$(if $(PEERS),test/bench/peers.sh) go run ./test/bench -agent $(PREFIX)/viperprobe-agent -viperprobe $(PREFIX)/viperprobe $(BENCH)
 
 tools: ## Install the Debian packages that tests need, and only what is missing (root)
 	@test/tools.sh

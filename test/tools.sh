@@ -1,5 +1,5 @@
 #!/bin/bash
-# tools.sh - install the Debian packages that the tests use, and only those that are missing.
+# tools.sh [PACKAGE...] - install the Debian packages that the tests use, and these, and only what is missing.
 # Nothing is started: packages with a daemon (redis-server, nginx, prometheus) ask policy-rc.d first.
 set -euo pipefail
 build=(gcc libc6-dev make git binutils clang-14 llvm-14 libbpf-dev bpftool shellcheck)
@@ -8,7 +8,7 @@ workloads=(redis-server redis-tools nginx-light wrk fio runc iproute2)
 oracles=(bpftrace libbpf-tools prometheus systemd)
 
 missing=()
-for p in "${build[@]}" "${vms[@]}" "${workloads[@]}" "${oracles[@]}"; do
+for p in "${build[@]}" "${vms[@]}" "${workloads[@]}" "${oracles[@]}" "$@"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
 done
 if [ ${#missing[@]} = 0 ]; then echo "tools: nothing missing"; exit 0; fi

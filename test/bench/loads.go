@@ -36,10 +36,10 @@ func (b *bench) loads() error {
 		return err
 	}
 	subjects := append([]subject{
-		{"nothing", nil},
-		{"ViperProbe, default families", []string{b.agent, "run"}},
-		{"ViperProbe, file and snapshot tiers", []string{b.agent, "run", "--families", "file,snapshot"}},
-		{"ViperProbe, everything", []string{b.agent, "run", "--families", "all"}},
+		{name: "nothing"},
+		{name: "ViperProbe, default families", command: []string{b.agent, "run"}},
+		{name: "ViperProbe, file and snapshot tiers", command: []string{b.agent, "run", "--families", "file,snapshot"}},
+		{name: "ViperProbe, everything", command: []string{b.agent, "run", "--families", "all"}},
 	}, b.peers...)
 	rates := map[string]map[string][]float64{"nginx": {}, "redis": {}}
 	if err := inTurn(subjects, b.rounds, func(s subject, _ *running) error {

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -27,20 +26,6 @@ type bench struct {
 	host              *cgroup.Host
 }
 
-// peerFlags are further programs to compare with: name=command.
-type peerFlags []subject
-
-func (p *peerFlags) String() string { return "" }
-
-func (p *peerFlags) Set(s string) error {
-	name, command, ok := strings.Cut(s, "=")
-	if !ok || strings.TrimSpace(command) == "" {
-		return errors.New("want name=command")
-	}
-	*p = append(*p, subject{name, strings.Fields(command)})
-	return nil
-}
-
 func main() {
 	if role := os.Getenv(roleEnv); role != "" {
 		os.Exit(play(role))
@@ -50,8 +35,8 @@ func main() {
 	flag.StringVar(&b.agent, "agent", "bin/viperprobe-agent", "the agent's program")
 	flag.StringVar(&b.viperprobe, "viperprobe", "bin/viperprobe", "viperprobe's program")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of each comparison, in turn")
-	flag.IntVar(&b.seconds, "seconds", 8, "how long the tiers are measured in each round")
-	flag.Var(&b.peers, "peer", "compare loads with this program too: name=command; may be repeated")
+	flag.IntVar(&b.seconds, "seconds", 10, "how long the tiers are measured in each round; peers are scraped every 5")
+	flag.Var(&b.peers, "peer", "compare tiers and loads with this program too: name=command, or name=URL@command if it is to be scraped; may be repeated")
 	flag.Parse()
 	if err := b.run(strings.Split(*only, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: FAILED:", err)

@@ -36,12 +36,12 @@ func (b *bench) storm() error {
 	}
 	trace := []string{"unshare", "--mount", "sh", "-c", `mount -t debugfs debugfs /sys/kernel/debug; mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$0"`, perCgroup}
 	subjects := []subject{
-		{"nothing", nil},
-		{"ViperProbe, runq_latency", mine("runq_latency")},
-		{"ViperProbe, runq_latency and oncpu_slice", mine("runq_latency,oncpu_slice")},
-		{"ViperProbe, other cgroups only", []string{b.agent, "run", "--families", "runq_latency", "--cgroup", "/vp-bench-nobody"}},
-		{"libbpf-tools runqlat -c, one cgroup", []string{"runqlat", "-c", g.V2, "1"}},
-		{"bpftrace, histogram per cgroup", trace},
+		{name: "nothing"},
+		{name: "ViperProbe, runq_latency", command: mine("runq_latency")},
+		{name: "ViperProbe, runq_latency and oncpu_slice", command: mine("runq_latency,oncpu_slice")},
+		{name: "ViperProbe, other cgroups only", command: []string{b.agent, "run", "--families", "runq_latency", "--cgroup", "/vp-bench-nobody"}},
+		{name: "libbpf-tools runqlat -c, one cgroup", command: []string{"runqlat", "-c", g.V2, "1"}},
+		{name: "bpftrace, histogram per cgroup", command: trace},
 	}
 	times := map[string][]float64{}
 	if err := inTurn(subjects, b.rounds, func(s subject, _ *running) error {

@@ -2,48 +2,63 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // A subject is a program that measures, whose cost is asked for; without a command
-// it is nothing.
+// it is nothing. One with a URL is scraped there.
 type subject struct {
 	name    string
 	command []string
+	url     string
 }
 
 // A running subject, with what it said on standard error.
 type running struct {
-	cmd  *exec.Cmd
-	errs bytes.Buffer
+	cmd      *exec.Cmd
+	errs     bytes.Buffer
+	unscrape func() error
 }
 
 // settle is how long a subject has to come to rest after it has attached.
 const settle = time.Second
 
-// start starts a subject and waits until it has something attached, or has come to
-// rest if it attaches nothing.
+// start starts a subject and waits until it has something attached or answers, and has
+// come to rest. Its descendants are ended with it.
 func (s subject) start() (*running, error) {
 	if len(s.command) == 0 {
 		return nil, nil
 	}
 	r := &running{cmd: exec.Command(s.command[0], s.command[1:]...)}
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	r.cmd.Stderr = &r.errs
 	if err := r.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.name, err)
 	}
-	rig.Poll(5*time.Second, r.attached)
-	<-time.After(settle)
+	if s.url == "" {
+		rig.Poll(5*time.Second, r.attached)
+		<-time.After(settle)
+	} else {
+		var err error
+		if r.unscrape, err = scrape(s.url); err != nil {
+			r.stop()
+			return nil, fmt.Errorf("%s does not answer: %w: %s", s.name, err, r.errs.String())
+		}
+		<-time.After(peerSettle)
+	}
 	if err := r.cmd.Process.Signal(syscall.Signal(0)); err != nil {
 		return nil, fmt.Errorf("%s has ended: %s", s.name, r.errs.String())
 	}
@@ -58,33 +73,70 @@ func (r *running) attached() bool {
 	})
 }
 
-func (r *running) stop() {
+func (r *running) stop() (err error) {
 	if r == nil {
-		return
+		return nil
+	}
+	if r.unscrape != nil {
+		err = r.unscrape()
 	}
 	r.cmd.Process.Signal(syscall.SIGINT)
 	late := time.AfterFunc(5*time.Second, func() { r.cmd.Process.Kill() })
 	r.cmd.Wait()
 	late.Stop()
+	syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+	return err
 }
 
-// cpu is the CPU time of all threads so far.
-func (r *running) cpu() (time.Duration, error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", r.cmd.Process.Pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("%s has ended: %s", r.cmd.Path, r.errs.String())
-	}
-	var total time.Duration
+// tree is the process and its living descendants.
+func tree(pid int) []int {
+	all := []int{pid}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, t := range tasks {
-		b, err := os.ReadFile(t)
-		var run int64
-		if err == nil {
-			_, err = fmt.Sscan(string(b), &run)
+		b, _ := os.ReadFile(t) // none when the thread has ended
+		for _, f := range strings.Fields(string(b)) {
+			if child, err := strconv.Atoi(f); err == nil {
+				all = append(all, tree(child)...)
+			}
 		}
-		if err != nil && !os.IsNotExist(err) {
+	}
+	return all
+}
+
+// cpu is the CPU time so far of the process, its descendants and those of them that
+// have ended (these to 10 ms).
+func (r *running) cpu() (total time.Duration, err error) {
+	for _, pid := range tree(r.cmd.Process.Pid) {
+		// The clock of another process, as clock_getcpuclockid(3) makes it: dead threads included.
+		var own unix.Timespec
+		err := unix.ClockGettime(int32(^pid<<3|2), &own)
+		stat, err2 := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err = errors.Join(err, err2); err != nil && pid == r.cmd.Process.Pid {
+			return 0, fmt.Errorf("%s has ended: %w: %s", r.cmd.Path, err, r.errs.String())
+		} else if err != nil {
+			continue
+		}
+		total += time.Duration(own.Nano())
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		for _, f := range fields[13:15] { // cutime and cstime, in USER_HZ
+			ticks, err := strconv.Atoi(f)
+			if err != nil {
+				return 0, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
+			}
+			total += time.Duration(ticks) * time.Second / 100
+		}
+	}
+	return total, nil
+}
+
+// rss is the resident memory of the process and its descendants, in KiB.
+func (r *running) rss() (total float64, err error) {
+	for _, pid := range tree(r.cmd.Process.Pid) {
+		kib, err := rig.Field(fmt.Sprintf("/proc/%d/status", pid), "VmRSS")
+		if err != nil && pid == r.cmd.Process.Pid {
 			return 0, err
 		}
-		total += time.Duration(run)
+		total += kib
 	}
 	return total, nil
 }
@@ -108,8 +160,7 @@ func inTurn(subjects []subject, rounds int, f func(s subject, r *running) error)
 			s := subjects[(i+round)%len(subjects)]
 			r, err := s.start()
 			if err == nil {
-				err = f(s, r)
-				r.stop()
+				err = errors.Join(f(s, r), r.stop())
 			}
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -92,12 +93,12 @@ func (b *bench) tiers() (err error) {
 	stored := func(families string) []string {
 		return []string{b.viperprobe, "run", "--families", families, "--listen", "127.0.0.1:0", "--store", dir + "/" + families, "--log-level", "error"}
 	}
-	subjects := []subject{
-		{"file and snapshot tiers, agent alone", []string{b.agent, "run", "--families", "file,snapshot"}},
-		{"file and snapshot tiers, with the store", stored("file,snapshot")},
-		{"default families, agent alone", []string{b.agent, "run"}},
-		{"default families, with the store", stored("default")},
-	}
+	subjects := append([]subject{
+		{name: "file and snapshot tiers, agent alone", command: []string{b.agent, "run", "--families", "file,snapshot"}},
+		{name: "file and snapshot tiers, with the store", command: stored("file,snapshot")},
+		{name: "default families, agent alone", command: []string{b.agent, "run"}},
+		{name: "default families, with the store", command: stored("default")},
+	}, b.peers...)
 	cost := &tierCost{cpu: map[string][]float64{}, rss: map[string][]float64{}, maps: map[string]mapBytes{}}
 	rounds := max(1, b.rounds/2)
 	if err := inTurn(subjects, rounds, func(s subject, r *running) error { return cost.measure(s, r, b.seconds) }); err != nil {
@@ -132,12 +133,18 @@ func (c *tierCost) measure(s subject, r *running, seconds int) error {
 		return err
 	}
 	c.cpu[s.name] = append(c.cpu[s.name], 100*(after-before).Seconds()/time.Since(began).Seconds())
-	kib, err := rig.Field(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid), "VmRSS")
+	kib, err := r.rss()
 	if err != nil {
 		return err
 	}
 	c.rss[s.name] = append(c.rss[s.name], kib/1024)
-	c.maps[s.name], err = measureMaps(r.cmd.Process.Pid)
+	if c.maps[s.name], err = measureMaps(r.cmd.Process.Pid); err != nil || s.url == "" {
+		return err
+	}
+	n, err := shows(s.url, regexp.MustCompile(fmt.Sprintf(`vp-bench-%d-[0-9]+`, os.Getpid())))
+	if err == nil && n != tenants {
+		err = fmt.Errorf("%s shows %d of %d containers", s.name, n, tenants)
+	}
 	return err
 }
 
