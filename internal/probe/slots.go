@@ -86,7 +86,7 @@ func (s *Set) TakeSlot() (uint32, error) {
 func (s *Set) FreeSlot(slot uint32) error {
 	rec := s.slots[int(slot)*slotWords:][:slotWords]
 	rec[0] = 0
-	rec[1]++ // gen is its low half
+	rec[1] += 1<<32 + 1 // switched is its high half, gen its low one
 	for _, o := range s.objects {
 		o.clear(slot)
 	}
