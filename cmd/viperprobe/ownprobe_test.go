@@ -36,7 +36,7 @@ func TestExampleProbe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signals, err := oneFamily("signals", p.families)
+	signals, err := oneFamily("my_signals", p.families)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,10 +95,10 @@ func (w *worker) kill() {
 	if w.control < 0 {
 		return
 	}
+	_ = w.cmd.Process.Kill() // first: without its control the worker ends by itself
+	_ = w.cmd.Wait()
 	unix.Close(w.control)
 	w.control = -1
-	_ = w.cmd.Process.Kill()
-	_ = w.cmd.Wait()
 }
 
 // quit lets the worker return from main.

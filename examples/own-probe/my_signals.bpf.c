@@ -6,22 +6,22 @@
 #include "vp.h"
 
 /* One switch for each event family of the rows: the loader writes its bit here. */
-const volatile u64 on_signals;
+const volatile u64 on_my_signals;
 
 /* As many as the row's label has values, in the same order. */
 enum { KILL, TERMINATE, CHILD, OTHER, KINDS };
 
 /* One cell for each target. The map is OBJECT_cells, the member the family. */
-struct signals_cell {
-	u64 signals[KINDS];
+struct my_signals_cell {
+	u64 my_signals[KINDS];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1024);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, u32);
-	__type(value, struct signals_cell);
-} signals_cells SEC(".maps");
+	__type(value, struct my_signals_cell);
+} my_signals_cells SEC(".maps");
 
 static __always_inline u32 kind_of(int sig)
 {
@@ -37,15 +37,15 @@ static __always_inline u32 kind_of(int sig)
 }
 
 SEC("tp_btf/signal_generate")
-int BPF_PROG(signals_sent, int sig, void *info, struct task_struct *to)
+int BPF_PROG(my_signals_sent, int sig, void *info, struct task_struct *to)
 {
 	u32 slot = vp_task_slot(to);
-	struct signals_cell *c;
+	struct my_signals_cell *c;
 
-	if (!vp_on(slot, on_signals)) /* nobody wants it of this target: out at once */
+	if (!vp_on(slot, on_my_signals)) /* nobody wants it of this target: out at once */
 		return 0;
-	c = bpf_map_lookup_elem(&signals_cells, &slot);
+	c = bpf_map_lookup_elem(&my_signals_cells, &slot);
 	if (c)
-		__sync_fetch_and_add(&c->signals[kind_of(sig)], 1);
+		__sync_fetch_and_add(&c->my_signals[kind_of(sig)], 1);
 	return 0;
 }
