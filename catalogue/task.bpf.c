@@ -47,8 +47,9 @@ struct {
 
 /* vp_begin: when these programs were attached, in the clock of task->start_time
  * (monotonic); a task that is older is counted from its first visit, a younger one
- * in full. vp_epoch grows with each attachment. */
-u64 vp_begin;
+ * in full. vp_passed: when the last complete pass began, in the same clock. vp_epoch
+ * grows with each attachment. */
+u64 vp_begin, vp_passed;
 u32 vp_epoch;
 u32 vp_map; /* grows when user space changes whose a cgroup is */
 
@@ -238,8 +239,10 @@ enum bpf_func_id___since_6_2 { BPF_FUNC_cgrp_storage_get___since_6_2 = 210 };
 /* The last of a task: everything it will ever count has been counted, and its
  * css_set still holds its cgroup (kernel/exit.c: delayed_put_task_struct). One that
  * no pass has visited gets its storage here: before 6.2 only so is "never visited"
- * told from "storage busy". Its age does not tell: a task that was released waits
- * for its grace period out of sight of the passes that begin meanwhile. */
+ * told from "storage busy". Where it is busy, we have interrupted a pass, and age
+ * tells of most: what began after the last complete pass was not visited by it, and
+ * by this one hardly, out of whose sight it has waited for its grace period. An
+ * older task may have been visited or not. */
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(task_free, struct task_struct *t)
 {
@@ -249,10 +252,10 @@ int BPF_PROG(task_free, struct task_struct *t)
 	if (l) {
 		if (l->epoch == vp_epoch || (!l->epoch && t->start_time >= vp_begin))
 			fold(t, l, vp_task_slot(t));
+	} else if (t->start_time >= (NONE_MEANS_NEW ? vp_begin : vp_passed)) {
+		fold(t, &none, vp_task_slot(t));
 	} else if (!NONE_MEANS_NEW) {
 		vp_fail();
-	} else if (t->start_time >= vp_begin) {
-		fold(t, &none, vp_task_slot(t));
 	}
 	return 0;
 }

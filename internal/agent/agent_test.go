@@ -32,9 +32,13 @@ func TestContainerOfOneBreath(t *testing.T) {
 	}
 	defer func() {
 	}()
+	var uncounted uint64
 	for i := range 20 {
 		path := "/" + unique("breath"+strconv.Itoa(i))
 		eventually(t, path+" to drain", func() bool { return r.gone(path) })
+		if err := r.do(func() error { uncounted = r.probes.Losses().Failed["task"]; return nil }); err != nil {
+			t.Fatal(err)
+		}
 		for _, family := range []string{"tcp_sent_bytes", "tcp_received_bytes"} {
 			if got, want := r.sum(path, family), uint64(100_000+i); got != want {
 				t.Errorf("%s of %s: %d, want %d", family, path, got, want)
@@ -44,6 +48,10 @@ func TestContainerOfOneBreath(t *testing.T) {
 			if got := r.sum(path, family); got != want {
 				t.Errorf("%s of %s: %d, want %d", family, path, got, want)
 			}
+		}
+		if uncounted > 0 { // storage was busy, before 6.2: said, not hidden
+			t.Logf("%d tasks uncounted", uncounted)
+			continue
 		}
 		waits, slices := int64(r.sum(path, "runq_latency")), int64(r.sum(path, "timeslices"))
 		if off := waits - slices; slices == 0 || off < -lostHits(slices) || off > lostHits(slices) {

@@ -177,7 +177,7 @@ func (o *object) detach(keep map[string]bool) []error {
 func (o *object) begin() error {
 	o.epoch++
 	o.passes = 0
-	return errors.Join(o.set("vp_epoch", o.epoch), o.set("vp_begin", monotonic()))
+	return errors.Join(o.set("vp_epoch", o.epoch), o.set("vp_begin", monotonic()), o.set("vp_passed", monotonic()))
 }
 
 // set sets a variable that the object may not have.

@@ -50,12 +50,13 @@ func (o *object) tick(first bool) error {
 		faults = append(faults, o.pass())
 	}
 	o.ticks++
+	began := monotonic()
 	for name, it := range o.iters {
 		if strings.HasSuffix(name, "_tick") {
 			faults = append(faults, run(o.name, it))
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, o.set("vp_passed", began))...)
 }
 
 func (o *object) pass() error {
