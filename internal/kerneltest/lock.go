@@ -9,10 +9,9 @@ import (
 )
 
 // Lock waits until no other test process on this machine has programs attached,
-// and keeps it so until unlock or the end of the process. While a program is
-// attached to a tracepoint or detached from it, the build kernel (6.18) loses some
-// events for all other programs there, about one in 30,000 switches, and counts no
-// miss (docs/decisions.md, 13): exact tests of two packages must not run at once.
+// and keeps it so until unlock or the end of the process. The build kernel loses
+// more hits of tracepoints the busier it is, and counts no miss (docs/decisions.md,
+// 13): exact tests of two packages must not run at once.
 func Lock() (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), "viperprobe-kernel.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
