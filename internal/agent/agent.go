@@ -51,7 +51,6 @@ type Agent struct {
 	own        own
 	jobs       chan func() // run by the loop, which owns everything above
 	events     chan probe.Event
-	started    chan struct{} // closed when the loop takes jobs
 	done       chan struct{} // closed when the loop has ended
 }
 
@@ -64,12 +63,12 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		host: o.Host, families: o.Families, log: o.Log, epoch: time.Now(), byName: map[string]*metric.Family{},
-		jobs: make(chan func()), events: make(chan probe.Event, 1024), started: make(chan struct{}), done: make(chan struct{}),
+		jobs: make(chan func()), events: make(chan probe.Event, 1024), done: make(chan struct{}),
 	}
 	for _, f := range o.Families {
 		a.byName[f.Name] = f
 	}
-	a.probes, a.why = probe.Open(probe.Options{Families: o.Families, Object: o.Object, Log: o.Log})
+	a.probes, a.why = probe.Open(probe.Options{Families: o.Families, Object: o.Object})
 	if a.why != nil {
 		a.probes = nil
 		a.log.Warn("file tier only", "err", a.why)
@@ -99,7 +98,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	err := a.tree.resync(time.Now())
 	if err == nil {
-		close(a.started)
 		a.loop(ctx)
 		a.tick(time.Now(), true)
 	}

@@ -195,7 +195,7 @@ func (t *tree) nameOne(x *target, now time.Time) bool {
 		return now.Sub(x.Started) > plainLimit || !x.Ended.IsZero()
 	}
 	better.Ended = x.Ended
-	x.Target, x.named = better, now
+	x.Target = better
 	if err := t.enforceOne(x, now); err != nil {
 		t.a.log.Error("target not measured in full", "target", x.Name(), "err", err)
 	}

@@ -22,7 +22,6 @@ type target struct {
 	measured    bool
 	late        map[*metric.Family]bool // wanted since some later time than the target's start
 	drained     bool                    // the kernel has released it: the next tick is its last
-	named       time.Time
 	v1          hybrid
 	recognition recognition
 }

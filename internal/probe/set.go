@@ -6,7 +6,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -32,14 +31,12 @@ const (
 type Options struct {
 	Families []*metric.Family
 	Object   func(name string) ([]byte, error)
-	Log      *slog.Logger // nil: silent
 }
 
 // A Set is the kernel side of one agent: targets' slots, hook groups that were
 // wanted at some time, and their links. Its methods are not safe for concurrent
 // use, except Events.
 type Set struct {
-	log      *slog.Logger
 	families []*metric.Family
 	bits     map[*metric.Family]int // of gated families
 	object   func(string) ([]byte, error)
@@ -63,10 +60,7 @@ var ErrNoBTF = errors.New("kernel has no BTF (/sys/kernel/btf/vmlinux): only the
 // Open loads the part that knows targets and attaches it. No family is loaded
 // before it is wanted. The caller closes the set.
 func Open(o Options) (*Set, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	s := &Set{log: o.Log, families: o.Families, object: o.Object, cache: btf.NewCache(),
+	s := &Set{families: o.Families, object: o.Object, cache: btf.NewCache(),
 		bits: map[*metric.Family]int{}, objects: map[string]*object{}, shared: map[string]*ebpf.Map{}}
 	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; newer ones ignore it.
 	_ = rlimit.RemoveMemlock()
