@@ -40,9 +40,6 @@ var allowedSkips = map[string]string{
 	"internal/probe/disk_test.go:needLoop":                               "a kernel without module loop has no disk that fails on demand; the VMs have it",
 	"internal/probe/block_test.go:TestBlockWriteBackBelongsToWhoDirtied": "cgroup v1 charges write-back to the root; the VMs have v2",
 	"internal/probe/reclaim_test.go:TestReclaimOfAFullMachine":           "takes the whole machine's memory; the VMs have nobody else",
-	"internal/probe/redis_test.go:startRedis":                            "redis-server comes with make tools, and the VMs have it",
-	"internal/cgroup/runc_test.go:bundle":                                "busybox comes with make tools",
-	"internal/cgroup/runc_test.go:TestRuncContainer":                     "runc comes with make tools, and the VMs have it",
 }
 
 // tracked lists the repository's files: those in git and new ones that git does not ignore.

@@ -21,7 +21,7 @@ func bundle(t *testing.T, dir, cgroup string) {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
-		t.Skip("busybox is not installed")
+		t.Fatal("busybox is not installed: run make tools")
 	}
 	b, err := os.ReadFile(busybox)
 	if err != nil {
@@ -54,7 +54,7 @@ func bundle(t *testing.T, dir, cgroup string) {
 func TestRuncContainer(t *testing.T) {
 	runc, err := exec.LookPath("runc")
 	if err != nil {
-		t.Skip("runc is not installed")
+		t.Fatal("runc is not installed: run make tools")
 	}
 	h := find(t, "/")
 	top := makeCgroup(t, h)

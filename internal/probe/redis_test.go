@@ -24,7 +24,7 @@ func inGroup(g *group, name string, args ...string) *exec.Cmd {
 func startRedis(t testing.TB, g *group) string {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not installed (the VMs have no Debian packages)")
+		t.Fatal("redis-server is not installed: run make tools")
 	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
