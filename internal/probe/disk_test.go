@@ -91,9 +91,19 @@ func newLoop(t testing.TB, file string, size int64) disk {
 	return d
 }
 
-// stat is what the kernel counts of the device: sectors are given in bytes.
+// settle waits until the disk has no request: who waits for one is woken before the
+// disk has counted it.
+func (d disk) settle(t testing.TB) {
+	t.Helper()
+	eventually(t, "no request in flight on "+d.name, func() bool {
+		return strings.Join(strings.Fields(procFile(t, filepath.Join("/sys/block", d.name), "inflight")), " ") == "0 0"
+	})
+}
+
+// stat is what the kernel counts of the device, at rest: sectors are given in bytes.
 func (d disk) stat(t testing.TB) (s struct{ Reads, Read, Writes, Written, Flushes uint64 }) {
 	t.Helper()
+	d.settle(t)
 	f := strings.Fields(procFile(t, filepath.Join("/sys/block", d.name), "stat"))
 	s.Reads, s.Read = parse(t, f[0]), parse(t, f[2])*512
 	s.Writes, s.Written = parse(t, f[4]), parse(t, f[6])*512
