@@ -49,7 +49,7 @@ func (s subject) start() (*running, error) {
 		return nil, fmt.Errorf("start %s: %w", s.name, err)
 	}
 	if s.url == "" {
-		rig.Poll(5*time.Second, r.attached)
+		rig.Poll(5*time.Second, func() bool { return rig.Attached(r.cmd.Process.Pid) })
 		<-time.After(settle)
 	} else {
 		var err error
@@ -63,14 +63,6 @@ func (s subject) start() (*running, error) {
 		return nil, fmt.Errorf("%s has ended: %s", s.name, r.errs.String())
 	}
 	return r, nil
-}
-
-func (r *running) attached() bool {
-	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", r.cmd.Process.Pid))
-	return slices.ContainsFunc(fds, func(fd string) bool {
-		to, _ := os.Readlink(fd)
-		return strings.Contains(to, "bpf_link") || strings.Contains(to, "perf_event")
-	})
 }
 
 func (r *running) stop() (err error) {

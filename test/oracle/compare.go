@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +16,7 @@ type interval struct {
 	stage       *stage
 	first, last *mark
 	trace       said
+	tools       map[string]tally
 }
 
 // ours is the increase of a family of a group, over all labels or for one; the
@@ -51,10 +50,12 @@ func (i *interval) node(family string) (n float64) {
 	return n
 }
 
+// hist is what came to a histogram of a group, or of everything under no name, over
+// all labels.
 func (i *interval) hist(group, family string) *rig.Hist {
 	h := &rig.Hist{Buckets: map[float64]uint64{}}
 	for k, x := range i.last.hists {
-		if k.Target == i.stage.groups[group].Path && k.Family == family {
+		if k.Family == family && (group == "" || k.Target == i.stage.groups[group].Path) {
 			h.Merge(x, 1)
 			if old := i.first.hists[k]; old != nil {
 				h.Merge(old, -1)
@@ -69,8 +70,8 @@ func (i *interval) theirs(group, what string) float64 {
 }
 
 // compare makes the table.
-func (s *stage) compare(first, last *mark, t said) (*report, error) {
-	i, r := &interval{s, first, last, t}, &report{}
+func (s *stage) compare(first, last *mark, t said, tools map[string]tally) (*report, error) {
+	i, r := &interval{s, first, last, t, tools}, &report{}
 	for _, server := range []string{"redis", "nginx"} {
 		i.process(r, server)
 		if err := i.latency(r, server); err != nil {
@@ -121,56 +122,6 @@ func (i *interval) process(r *report, server string) {
 	}
 	r.add(row{server + " runq_latency (count)", i.ours(server, "runq_latency"), i.ours(server, "timeslices"), "our timeslices",
 		5 + missing*i.ours(server, "timeslices"), unseen})
-}
-
-// latency compares percentiles: the bucket of ours must be the one that theirs
-// falls into, or its neighbour.
-func (i *interval) latency(r *report, server string) error {
-	group := i.stage.groups[server]
-	id, err := inode(group.V2)
-	if err != nil {
-		return err
-	}
-	port := strconv.Itoa(i.stage.ports[server])
-	requests := i.trace.hist("@request", port)
-	r.add(row{server + " request_latency (count)", i.ours(server, "request_latency"), float64(requests.Count), "bpftrace, same ends",
-		5 + float64(requests.Count)/500, "the kernel runs no program of bpftrace's inside another's"})
-	quantiles(r, server+" request_latency", i.hist(server, "request_latency"), requests, "bpftrace, same ends")
-	quantiles(r, server+" runq_latency", i.hist(server, "runq_latency"), i.trace.hist("@runq", id), "bpftrace, wakeup to switch")
-	return nil
-}
-
-// ends is how far the ends of two ways to measure a time may lie apart: our run
-// queue waits end where the scheduler reads its clock, those of bpftrace later, at
-// the tracepoint, with its own work on the way.
-const ends = 8e-6
-
-// ranks is how far the rank of a percentile may be off, where the two did not see
-// the same events and a distribution has two humps.
-const ranks = 0.03
-
-// quantiles compares by buckets of schema 2: one apart at most, unless the times
-// are so short that where they end matters.
-func quantiles(r *report, what string, ours, theirs *rig.Hist, oracle string) {
-	for _, q := range []float64{0.5, 0.9} {
-		mine, at := schema(ours.Bound(q)), theirs.Bound(q)
-		bucket := min(max(mine, schema(theirs.Bound(q-ranks))), schema(theirs.Bound(q+ranks)))
-		x := row{fmt.Sprintf("%s p%.0f (bucket)", what, q*100), mine, bucket, oracle + ": " + seconds(at), 1,
-			"the neighbouring bucket: two clocks, read at different places"}
-		if d := math.Abs(mine - bucket); d > 1 && theirs.Count > 0 && math.Abs(at-ours.Bound(q)) < ends {
-			x.within, x.cause = d, fmt.Sprintf("less than %s: the ends are not the same", seconds(ends))
-		}
-		r.add(x)
-	}
-}
-
-func seconds(s float64) string { return fmt.Sprintf("%.1f us", s*1e6) }
-
-// schema is the index of the schema-2 bucket that a time in seconds falls into; all
-// below the first bucket are in it.
-func schema(s float64) float64 {
-	least := metric.Bound(metric.Seconds, 0)
-	return math.Ceil(math.Log2(math.Max(s, least))*4 - 1e-6)
 }
 
 // inode is the id of a cgroup.
@@ -228,28 +179,24 @@ func (i *interval) disk(r *report) error {
 	if err != nil {
 		return err
 	}
-	// What bpftrace's programs on the same hooks were not shown either.
-	traced := i.trace.sum("@block", id)
-	hidden := max(0, f.Write.Ios+f.Read.Ios-traced)
-	ios := missing*f.Write.Ios + hidden
-	bytes := ios * f.Write.Bytes / f.Write.Ios
+	// What bpftrace's programs on the same hooks were not shown either: no program
+	// knows of it, the accounts of the tasks do.
+	hidden := func(op string) float64 {
+		traced := i.trace["@bytes"][id][map[string]string{"read": "0", "write": "1"}[op]]
+		return missing*f.Write.Bytes + max(0, i.ours("fio", "disk_bytes", op)-traced)
+	}
+	traced, bytes := i.trace.sum("@block", id), hidden("write")
+	ios := bytes * f.Write.Ios / f.Write.Bytes
 	r.add(row{"fio block_bytes write", i.ours("fio", "block_bytes", "write"), f.Write.Bytes, "fio", bytes, unseen})
 	r.add(row{"fio block_requests write", i.ours("fio", "block_requests", "write"), f.Write.Ios, "fio", ios, unseen})
 	r.add(row{"fio block_bytes read", i.ours("fio", "block_bytes", "read"), f.Read.Bytes, "fio", 16 << 20, pages})
 	r.add(row{"fio block_requests read", i.ours("fio", "block_requests", "read"), f.Read.Ios, "fio", 500, pages})
-	r.add(row{"fio block_bytes read", i.ours("fio", "block_bytes", "read"), i.ours("fio", "disk_bytes", "read"), "the tasks' own accounts (disk_bytes)", bytes, unseen})
+	r.add(row{"fio block_bytes read", i.ours("fio", "block_bytes", "read"), i.ours("fio", "disk_bytes", "read"), "the tasks' own accounts (disk_bytes)", hidden("read"), unseen})
 	n := i.ours("fio", "block_latency")
 	r.add(row{"fio block_latency (count)", n, traced, "bpftrace, issue to complete", n / 50, "by who issued them: some requests are issued by others for it"})
 	quantiles(r, "fio block_latency", i.hist("fio", "block_latency"), i.trace.hist("@block", id), "bpftrace, issue to complete")
-	return nil
-}
-
-// crowd compares the waits of threads that had to wait.
-func (i *interval) crowd(r *report) error {
-	id, err := inode(i.stage.groups["crowd"].V2)
-	if err != nil {
-		return err
-	}
-	quantiles(r, "crowd runq_latency", i.hist("crowd", "runq_latency"), i.trace.hist("@runq", id), "bpftrace, wakeup to switch")
+	all := i.hist("", "block_latency")
+	r.add(row{"every block_latency (count, at least)", float64(all.Count), min(float64(all.Count), float64(i.tools["biolatency"].of("").Count)), "biolatency", n / 50, unseen})
+	octaves(r, "every block_latency", all, i.tools["biolatency"].of(""), "biolatency")
 	return nil
 }

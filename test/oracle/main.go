@@ -80,18 +80,28 @@ func (s *stage) measure(a *rig.Agent) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := s.mark(a)
-	if err == nil {
-		err = s.loads()
-	}
+	tools, err := s.startTools()
 	if err != nil {
 		trace.end()
 		return nil, err
 	}
-	last, err := s.mark(a)
+	first, last, err := s.between(a)
 	said, traceErr := trace.end()
-	if err := errors.Join(err, traceErr); err != nil {
+	tallies, toolsErr := endTools(tools)
+	if err := errors.Join(err, traceErr, toolsErr); err != nil {
 		return nil, err
 	}
-	return s.compare(first, last, said)
+	return s.compare(first, last, said, tallies)
+}
+
+// between runs the loads and marks before and after.
+func (s *stage) between(a *rig.Agent) (first, last *mark, err error) {
+	if first, err = s.mark(a); err != nil {
+		return nil, nil, err
+	}
+	if err = s.loads(); err != nil {
+		return nil, nil, err
+	}
+	last, err = s.mark(a)
+	return first, last, err
 }

@@ -25,6 +25,7 @@ type stage struct {
 	groups  map[string]*rig.Group
 	servers map[string]*exec.Cmd
 	ports   map[string]int
+	pids    map[string]string // the process of each group
 	fio     struct{ Read, Write fioSaid }
 }
 
@@ -32,7 +33,7 @@ var groupNames = []string{"redis", "redis-load", "nginx", "nginx-load", "crowd",
 
 // start starts the servers and waits until they answer.
 func (s *stage) start() error {
-	s.groups, s.servers, s.ports = map[string]*rig.Group{}, map[string]*exec.Cmd{}, map[string]int{}
+	s.groups, s.servers, s.ports, s.pids = map[string]*rig.Group{}, map[string]*exec.Cmd{}, map[string]int{}, map[string]string{}
 	for _, name := range groupNames {
 		g, err := rig.NewGroup(s.host, fmt.Sprintf("/vp-oracle-%d-%s", os.Getpid(), name), "cpu", "cpuacct", "memory", "blkio")
 		s.groups[name] = g
@@ -84,7 +85,7 @@ func (s *stage) serve(name string, cmd *exec.Cmd) error {
 	if err := s.groups[name].Start(cmd); err != nil {
 		return err
 	}
-	s.servers[name] = cmd
+	s.servers[name], s.pids[name] = cmd, strconv.Itoa(cmd.Process.Pid)
 	if !rig.Poll(10*time.Second, func() bool {
 		c, err := net.Dial("tcp", s.address(name))
 		if err == nil {
@@ -118,6 +119,7 @@ func (s *stage) loads() error {
 		if err := s.groups[l.group].Start(l.cmd); err != nil {
 			return err
 		}
+		s.pids[l.group] = strconv.Itoa(l.cmd.Process.Pid)
 		if err := l.cmd.Wait(); err != nil {
 			return fmt.Errorf("%s: %w", l.group, err)
 		}

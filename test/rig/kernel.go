@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -81,4 +82,13 @@ func bpftool(into any, args ...string) error {
 		return fmt.Errorf("bpftool %s: %w", strings.Join(args, " "), err)
 	}
 	return nil
+}
+
+// Attached tells whether a process holds links or events of programs.
+func Attached(pid int) bool {
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	return slices.ContainsFunc(fds, func(fd string) bool {
+		to, _ := os.Readlink(fd)
+		return strings.Contains(to, "bpf_link") || strings.Contains(to, "perf_event")
+	})
 }
