@@ -67,7 +67,7 @@ func filter(r Recording, prepared [][]float64, runs []Section, price func(int) f
 			rows[i] = append(rows[i], prepared[i][run.From:run.To]...)
 		}
 		if reason, detail := fault(s, rows[i], runs); reason != "" {
-			l.dropped = append(l.dropped, Drop{i, s.Name, reason, detail})
+			l.dropped = append(l.dropped, Drop{Series: i, Name: s.Name, Reason: reason, Detail: detail})
 			continue
 		}
 		byPrice = append(byPrice, i)
@@ -83,7 +83,7 @@ func filter(r Recording, prepared [][]float64, runs []Section, price func(int) f
 		})
 		if n >= 0 {
 			other := r.Series[seen[c][n]].Name
-			l.dropped = append(l.dropped, Drop{i, r.Series[i].Name, "duplicate", "It runs as " + other + " does, which costs no more."})
+			l.dropped = append(l.dropped, Drop{i, r.Series[i].Name, Duplicate, "It runs as " + other + " does, which costs no more.", seen[c][n]})
 			continue
 		}
 		seen[c] = append(seen[c], i)

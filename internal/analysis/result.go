@@ -74,9 +74,13 @@ type Critical struct {
 type Drop struct {
 	Series int
 	Name   string
-	Reason string // "constant", "gaps" or "duplicate"
+	Reason string // "constant", "gaps" or Duplicate
 	Detail string // a sentence
+	Like   int    // of a duplicate: the series that was kept in its place
 }
+
+// Duplicate is the reason of a series that says what another of its container says.
+const Duplicate = "duplicate"
 
 // Drives says that the past of one service's series helps to predict another's.
 type Drives struct {
