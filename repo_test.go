@@ -24,6 +24,7 @@ var floors = map[string]int{
 
 	"catalogue":         1,
 	"internal/policy":   1,
+	"internal/budget":   1,
 	"internal/analysis": 1,
 	"internal/codec":    1,
 

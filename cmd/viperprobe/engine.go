@@ -29,6 +29,7 @@ type engine interface {
 	Run(context.Context) error // nil when ctx ends
 	Status() ([]probe.Status, error)
 	Targets() ([]*metric.Target, error)
+	Cost(context.Context) (metric.Bill, error)
 	Reason() error // why no family that needs BPF works
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"sync"
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/cgroup"
@@ -49,6 +50,8 @@ type Agent struct {
 	seq        uint64
 	last       time.Time // end of the last window
 	own        own
+	weighing   *weighing   // of costs; nil unless one is under way
+	costing    sync.Mutex  // held by who measures costs: one after the other
 	jobs       chan func() // run by the loop, which owns everything above
 	events     chan probe.Event
 	done       chan struct{} // closed when the loop has ended

@@ -31,6 +31,43 @@ type own struct {
 	reads    int
 	slow     []metric.Reading
 	statm    *os.File // nil where there is no /proc: then nothing is resident
+
+	batch *metric.Batch // the last
+	spent []spending    // of the last ticks, oldest first
+}
+
+// series counts the samples of the last batch by family.
+func (o *own) series() map[*metric.Family]int {
+	out := map[*metric.Family]int{}
+	if o.batch == nil {
+		return out
+	}
+	for i := range o.batch.Groups {
+		for j := range o.batch.Groups[i].Samples {
+			out[o.batch.Groups[i].Samples[j].Family]++
+		}
+	}
+	return out
+}
+
+// A spending is what this process had taken of CPU at one time.
+type spending struct {
+	at             time.Time
+	process, sinks time.Duration
+}
+
+// spendings is how many ticks the process's rate of CPU time is taken over.
+const spendings = 8
+
+// rates are the shares of one CPU that this process took over the last ticks, and of
+// that the threads that hand batches to sinks.
+func (o *own) rates() (process, sinks float64) {
+	if len(o.spent) < 2 {
+		return 0, 0
+	}
+	first, last := o.spent[0], o.spent[len(o.spent)-1]
+	took := last.at.Sub(first.at).Seconds()
+	return (last.process - first.process).Seconds() / took, (last.sinks - first.sinks).Seconds() / took
 }
 
 func (o *own) init(a *Agent) {
@@ -43,9 +80,18 @@ func (o *own) init(a *Agent) {
 	}
 }
 
-func (o *own) ticked(b *metric.Batch, took time.Duration) {
+func (o *own) ticked(a *Agent, b *metric.Batch, took time.Duration) {
 	o.samples += uint64(b.Samples())
 	o.took = took
+	o.batch = b
+	s := spending{at: time.Now(), process: time.Duration(cpuTime())}
+	for _, q := range a.queues {
+		s.sinks += time.Duration(q.spent.Load())
+	}
+	if len(o.spent) == spendings {
+		o.spent = append(o.spent[:0], o.spent[1:]...)
+	}
+	o.spent = append(o.spent, s)
 }
 
 func (o *own) appender(dst *[]metric.Reading) func(name, label string, v uint64) {
@@ -105,8 +151,8 @@ func (o *own) kernel(a *Agent, dst []metric.Reading) []metric.Reading {
 		a.watch()
 	}
 	for _, c := range o.costs {
-		put("agent_program_rate", c.Program, uint64(c.PerSecond+0.5))
-		put("agent_program_time", c.Program, uint64(c.Mean))
+		put("agent_program_rate", c.Program, uint64(c.PerSecond()+0.5))
+		put("agent_program_time", c.Program, uint64(c.Mean()))
 	}
 	return dst
 }

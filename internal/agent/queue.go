@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ type queue struct {
 	done    chan struct{}
 	dropped atomic.Uint64 // batches
 	failed  atomic.Uint64 // batches
+	spent   atomic.Int64  // ns of CPU time of the thread that publishes
 }
 
 func newQueue(s Sink, log *slog.Logger) *queue {
@@ -50,6 +52,8 @@ const publishLimit = 10 * time.Second
 
 func (q *queue) run() {
 	defer close(q.done)
+	runtime.LockOSThread() // so that its CPU time is known
+	defer runtime.UnlockOSThread()
 	for b := range q.batches {
 		ctx, cancel := context.WithTimeout(context.Background(), publishLimit)
 		if err := q.sink.Publish(ctx, b); err != nil {
@@ -57,6 +61,7 @@ func (q *queue) run() {
 			q.log.Error("batch not taken", "seq", b.Seq, "err", err)
 		}
 		cancel()
+		q.spent.Store(int64(threadTime()))
 	}
 }
 

@@ -98,7 +98,7 @@ func (s *series) sample(r *metric.Reading) metric.Sample {
 func (a *Agent) read(x *target, dst []metric.Reading) ([]metric.Reading, error) {
 	var err error
 	if x.files != nil {
-		dst, err = x.files.Read(dst)
+		dst, err = a.readFiles(x, dst)
 	}
 	if a.probes != nil {
 		dst = a.probes.Read(x.slot, x.probed, dst)

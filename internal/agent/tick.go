@@ -65,7 +65,10 @@ func (a *Agent) tick(slot time.Time, partial bool) {
 	a.check(a.tree.drop())
 	a.seq, a.last = b.Seq, now
 	b.Faults, b.Partial = faults, partial || len(faults) > 0
-	a.own.ticked(b, time.Since(now))
+	if a.weighing != nil {
+		a.weighing.ticks++
+	}
+	a.own.ticked(a, b, time.Since(now))
 	for _, q := range a.queues {
 		q.put(b)
 	}

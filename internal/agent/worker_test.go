@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 
 func work(in io.Reader, out io.Writer) {
 	lines := bufio.NewScanner(in)
+	stopStorm := func() {}
 	for lines.Scan() {
 		verb, arg, _ := strings.Cut(lines.Text(), " ")
 		n, _ := strconv.Atoi(arg)
@@ -45,6 +46,12 @@ func work(in io.Reader, out io.Writer) {
 			fmt.Fprintln(out, send(n))
 		case "write":
 			fmt.Fprintln(out, write(n))
+		case "storm":
+			stopStorm = storm(n)
+			fmt.Fprintln(out, n)
+		case "calm":
+			stopStorm()
+			fmt.Fprintln(out, "calm")
 		case "load":
 			fmt.Fprintln(out, load())
 		default:

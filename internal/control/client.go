@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 )
 
@@ -52,6 +53,12 @@ func (c Client) Explain(ctx context.Context, glob string) (out []Explanation, er
 func (c Client) Diff(ctx context.Context, files []policy.File) (out []Difference, err error) {
 	err = c.ask(ctx, "diff", files, &out)
 	return out, err
+}
+
+// Cost is Controller.Cost.
+func (c Client) Cost(ctx context.Context) (b metric.Bill, err error) {
+	err = c.ask(ctx, "cost", struct{}{}, &b)
+	return b, err
 }
 
 func (c Client) ask(ctx context.Context, what string, body, into any) error {

@@ -24,6 +24,8 @@ type Engine interface {
 	Apply(policy.Plan) error
 	// Targets lists what is measured now.
 	Targets() ([]*metric.Target, error)
+	// Cost measures for a second or a little longer what measuring costs.
+	Cost(context.Context) (metric.Bill, error)
 }
 
 // Options of New.

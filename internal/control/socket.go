@@ -137,6 +137,7 @@ func handler(c *Controller, gid int) http.Handler {
 	route(mux, "POST /unset", gid, func(u unset, who Who) (any, error) { return c.Unset(u.IDs, u.Why, who) })
 	route(mux, "POST /explain", gid, func(glob string, _ Who) (any, error) { return c.Explain(glob) })
 	route(mux, "POST /diff", gid, func(files []policy.File, _ Who) (any, error) { return c.Diff(files) })
+	route(mux, "POST /cost", gid, func(_ struct{}, _ Who) (any, error) { return c.Cost() })
 	route(mux, "POST /changes", gid, func(struct{}, Who) (any, error) { return c.Changes(), nil })
 	slots := make(chan struct{}, maxAtOnce)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

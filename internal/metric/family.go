@@ -98,6 +98,10 @@ type Family struct {
 	PerCPU bool       // cells are per CPU: hot families
 
 	OnDemand bool // costs too much to be on by default
+
+	CostNs   float64 // measured: ns of one event, over all programs of the family; of a task, socket or target in the other tiers
+	CostRate float64 // events a second at the reference load
+	Prices   []Price // by program, of the event tier
 }
 
 // Scale is how many raw units make one base unit: 1e9 for times.

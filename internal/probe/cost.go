@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -60,36 +61,6 @@ func (s *Set) Reserve(highest uint32, families []*metric.Family) error {
 	return errors.Join(faults...)
 }
 
-// MapBytes is the kernel memory that maps take.
-func (s *Set) MapBytes() int {
-	n := collectionBytes(s.core, nil)
-	for _, o := range s.objects {
-		n += collectionBytes(o.coll, s.shared)
-		for _, h := range o.hists {
-			n += h.bytes()
-		}
-	}
-	return n
-}
-
-func collectionBytes(c *ebpf.Collection, without map[string]*ebpf.Map) int {
-	if c == nil {
-		return 0
-	}
-	n := 0
-	for name, m := range c.Maps {
-		if without[name] != nil {
-			continue
-		}
-		if info, err := m.Info(); err == nil {
-			if b, ok := info.Memlock(); ok {
-				n += int(b)
-			}
-		}
-	}
-	return n
-}
-
 // Missed is how many events a program did not see because it was interrupted by
 // itself (recursion_misses).
 type Missed struct {
@@ -122,12 +93,50 @@ func (s *Set) eachProgram(f func(name string, st *ebpf.ProgramStats)) {
 	}
 }
 
-// A Cost is what one program costs: runs per second, and the mean time of a run as
-// the kernel's own statistics have it.
+// A Cost is what one program took in a window, as the kernel's own statistics have it.
 type Cost struct {
-	Program   string
-	PerSecond float64
-	Mean      time.Duration
+	Program string
+	Runs    uint64
+	Time    time.Duration // of all runs
+	Window  time.Duration
+}
+
+// PerSecond is the rate of runs.
+func (c Cost) PerSecond() float64 { return float64(c.Runs) / c.Window.Seconds() }
+
+// Mean is the time of one run.
+func (c Cost) Mean() time.Duration { return c.Time / time.Duration(max(1, c.Runs)) }
+
+// A User is a program that is attached now, and the families that need it.
+type User struct {
+	Program  string
+	Families []*metric.Family
+	Every    int // an iterator, run once in so many windows; 0: it runs by events
+}
+
+// Users lists the programs of what is wanted now, in the order of their names.
+func (s *Set) Users() []User {
+	var out []User
+	for _, o := range s.objects {
+		families := map[string][]*metric.Family{}
+		for _, f := range o.wanted {
+			for _, p := range o.rungs[f] {
+				families[p] = append(families[p], f)
+			}
+		}
+		for p, of := range families {
+			u := User{Program: p, Families: of}
+			if o.iters[p] != nil {
+				u.Every = 1
+				if strings.HasSuffix(p, "_pass") {
+					u.Every = passEvery
+				}
+			}
+			out = append(out, u)
+		}
+	}
+	slices.SortFunc(out, func(a, b User) int { return strings.Compare(a.Program, b.Program) })
+	return out
 }
 
 // A Window is a short time in which the kernel measures programs (BPF_ENABLE_STATS),
@@ -161,7 +170,7 @@ func (w *Window) End() ([]Cost, error) {
 	var out []Cost
 	w.set.eachProgram(func(name string, st *ebpf.ProgramStats) {
 		if runs := st.RunCount - w.before[name].RunCount; runs > 0 {
-			out = append(out, Cost{name, float64(runs) / took.Seconds(), (st.Runtime - w.before[name].Runtime) / time.Duration(runs)})
+			out = append(out, Cost{name, runs, st.Runtime - w.before[name].Runtime, took})
 		}
 	})
 	return out, w.Close()

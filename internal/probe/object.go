@@ -22,6 +22,7 @@ type object struct {
 	spec     *ebpf.CollectionSpec
 	coll     *ebpf.Collection
 	rungs    map[*metric.Family][]string // programs in use, by family
+	wanted   []*metric.Family            // attached now
 	faults   map[*metric.Family]error
 
 	cells   words // <name>_cells, by mmap
@@ -133,6 +134,7 @@ func cellOf(f *metric.Family) string {
 // attach makes the links be those of the wanted families.
 func (o *object) attach(wanted []*metric.Family) error {
 	programs := map[string]bool{}
+	o.wanted = wanted
 	for _, f := range wanted {
 		for _, p := range o.rungs[f] {
 			programs[p] = true
