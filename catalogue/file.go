@@ -7,6 +7,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 func fileRows() []metric.Family {
 	rows := append(cpuFiles(), memoryFiles()...)
 	rows = append(rows, otherFiles()...)
+	rows = append(rows, networkFiles()...)
 	rows = append(rows, pressureFiles()...)
 	for i := range rows {
 		f := &rows[i]

@@ -14,6 +14,7 @@ type seriesKey struct {
 type series struct {
 	seriesKey
 	seen  bool // raw, or hist, is a base to subtract
+	read  int  // number of the window in which it was read last
 	raw   uint64
 	total uint64
 	hist  metric.Hist // as the source said last
@@ -76,9 +77,12 @@ func (s *series) sample(r *metric.Reading) metric.Sample {
 		m.Value, m.Max = r.Value, r.Value
 	case metric.Counter:
 		// A value that went back by a little (two words are not read at once) is
-		// left for the next window: increases are never negative.
+		// left for the next window: increases are never negative. A network device
+		// is read at once: where it went back, it is a new one of the same name.
 		if r.Value > s.raw {
 			m.Value = r.Value - s.raw
+			s.raw = r.Value
+		} else if s.family.Owner == metric.OwnerNetwork {
 			s.raw = r.Value
 		}
 		s.total += m.Value
@@ -109,10 +113,17 @@ func (a *Agent) read(x *target, dst []metric.Reading) ([]metric.Reading, error) 
 	return dst, err
 }
 
-// begin starts the series of a reading, which is the at-th of its target.
+// begin starts the series of a reading, which is the at-th of its target. What a
+// network namespace has counted belongs to another target until it is first read
+// of this one, and again after windows in which it was not.
 func (x *target) begin(at int, r *metric.Reading) *series {
 	s := x.find(at, seriesKey{r.Family, r.Labels})
-	s.start(r, r.Family.Gated() || x.born && !x.late[r.Family])
+	whole := r.Family.Gated() || x.born && !x.late[r.Family]
+	if r.Family.Owner == metric.OwnerNetwork {
+		whole, s.seen = false, s.seen && s.read+1 >= x.windows
+	}
+	s.start(r, whole)
+	s.read = x.windows
 	return s
 }
 
@@ -124,5 +135,6 @@ func (a *Agent) measure(x *target, buf []metric.Reading) ([]metric.Sample, []met
 		samples[i] = x.begin(i, &buf[i]).sample(&buf[i])
 	}
 	x.series, x.measured = x.series[:len(buf)], true
+	x.windows++
 	return samples, buf, err
 }

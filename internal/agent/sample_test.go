@@ -81,6 +81,25 @@ func TestHistogramOverTime(t *testing.T) {
 	}
 }
 
+// The counts of a pod's devices are one target's at a time: who takes them over
+// starts from there, whoever gets them back too, and a new device starts anew.
+func TestCountsOfANetworkNamespace(t *testing.T) {
+	packets := &metric.Family{Name: "n", Kind: metric.Counter, Tier: metric.File, Owner: metric.OwnerNetwork}
+	x := newTarget(&metric.Target{Kind: metric.Plain}, 5)
+	x.born = true
+	for i, window := range []struct{ says, want uint64 }{
+		{5000, 0}, {5010, 10}, {0, 0}, {7000, 0}, {7004, 4}, {3, 0}, {8, 5},
+	} {
+		if window.says > 0 {
+			r := metric.Reading{Family: packets, Value: window.says}
+			if got := x.begin(0, &r).sample(&r).Value; got != window.want {
+				t.Errorf("window %d increased by %d, want %d", i, got, window.want)
+			}
+		}
+		x.windows++
+	}
+}
+
 // Readings come in the same order most of the time, and are told apart when they
 // do not.
 func TestSeriesAreFoundOutOfOrder(t *testing.T) {

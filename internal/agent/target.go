@@ -20,6 +20,7 @@ type target struct {
 	series      []*series
 	index       map[seriesKey]*series
 	measured    bool
+	windows     int                     // measured so far
 	late        map[*metric.Family]bool // wanted since some later time than the target's start
 	drained     bool                    // the kernel has released it: the next tick is its last
 	v1          hybrid

@@ -149,3 +149,20 @@ func BenchmarkPlace(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkInterfaces is one reading of the devices of a pod.
+func BenchmarkInterfaces(b *testing.B) {
+	h := find(b, "/")
+	at := makeCgroup(b, h)
+	newSpace(b)(func() error { start(b, h, at); return nil })
+	f := open(b, h, at, families("net_received_bytes", "net_sent_bytes", "net_received_packets", "net_sent_packets", "net_dropped_packets", "net_errors"))
+	var dst []metric.Reading
+	used := cpuTimeUsed()
+	for b.Loop() {
+		var err error
+		if dst, err = f.Read(dst[:0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((cpuTimeUsed()-used).Nanoseconds())/float64(b.N), "cpu-ns/pod")
+}

@@ -53,6 +53,12 @@ func (h *Host) sample() ([]string, error) {
 }
 
 func (h *Host) check(family string, groups []string) string {
+	if slices.ContainsFunc(interfaceFields, func(f field) bool { return f.family == family }) {
+		if _, err := h.spaces.machine(h); err != nil {
+			return err.Error() + ": run as root or with CAP_SYS_PTRACE, in the host's PID namespace"
+		}
+		return ""
+	}
 	reason := "cgroup v1 does not count it: needs its controller on cgroup v2 (boot with systemd.unified_cgroup_hierarchy=1)"
 	for _, s := range h.sources() {
 		i := slices.IndexFunc(s.fields, func(f field) bool { return f.family == family })

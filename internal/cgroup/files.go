@@ -27,6 +27,10 @@ type Files struct {
 	phase int // of the rare reads, so that not all targets have theirs at once
 
 	usage, current, met level // CPU time, current memory, charges that met the limit
+
+	net     *interfaces       // nil where not wanted; the node reads its own as a file
+	cards   map[string]bool   // of the node: devices with hardware; empty where there are none
+	devices map[string]string // names of network devices
 }
 
 // A level is a value that tells whether anything happened.
@@ -74,6 +78,9 @@ func (h *Host) Open(path string, families []*metric.Family) (*Files, error) {
 		return nil, fmt.Errorf("stat cgroup %s: %w", path, err)
 	}
 	f := &Files{host: h, at: path, pod: h.Place(path).PodUID != "", phase: int(st.Ino % rareEvery)}
+	if o := want(interfaceSource, byName(families)); o.left > 0 {
+		f.net = newInterfaces(o, st.Ino)
+	}
 	return f.open(h.sources(), families)
 }
 
@@ -84,20 +91,9 @@ func (h *Host) OpenNode(families []*metric.Family) (*Files, error) {
 }
 
 func (f *Files) open(sources []source, families []*metric.Family) (*Files, error) {
-	byName := make(map[string]*metric.Family, len(families))
-	for _, fam := range families {
-		if fam.Tier == metric.File {
-			byName[fam.Name] = fam
-		}
-	}
+	wanted := byName(families)
 	for _, s := range sources {
-		o := opened{source: s, fds: closed, wanted: make([]*metric.Family, len(s.fields))}
-		for i, field := range s.fields {
-			if o.wanted[i] = byName[field.family]; o.wanted[i] != nil {
-				o.left++
-			}
-		}
-		if o.left > 0 {
+		if o := want(s, wanted); o.left > 0 {
 			f.files = append(f.files, o)
 		}
 	}
@@ -108,6 +104,28 @@ func (f *Files) open(sources []source, families []*metric.Family) (*Files, error
 		}
 	}
 	return f, nil
+}
+
+// byName is the families of the file tier by name.
+func byName(families []*metric.Family) map[string]*metric.Family {
+	m := make(map[string]*metric.Family, len(families))
+	for _, f := range families {
+		if f.Tier == metric.File {
+			m[f.Name] = f
+		}
+	}
+	return m
+}
+
+// want is a source, not open yet, with those of its fields that are wanted.
+func want(s source, wanted map[string]*metric.Family) opened {
+	o := opened{source: s, fds: closed, wanted: make([]*metric.Family, len(s.fields))}
+	for i, field := range s.fields {
+		if o.wanted[i] = wanted[field.family]; o.wanted[i] != nil {
+			o.left++
+		}
+	}
+	return o
 }
 
 var closed = [2]int{-1, -1}
@@ -178,6 +196,10 @@ func (f *Files) Close() error {
 		faults = append(faults, f.files[i].close())
 	}
 	f.files = nil
+	if f.net != nil {
+		faults = append(faults, f.net.leave(f.host))
+		f.net = nil
+	}
 	return errors.Join(faults...)
 }
 

@@ -155,7 +155,7 @@ func TestCatalogue(t *testing.T) {
 	served := map[string]bool{}
 	h := &Host{}
 	hybrid := &Host{V1: map[string]string{"cpu": "/c", "memory": "/m", "blkio": "/b", "pids": "/p"}}
-	for _, list := range [][]source{h.sources(), hybrid.sources(), nodeSources} {
+	for _, list := range [][]source{h.sources(), hybrid.sources(), nodeSources, {interfaceSource}} {
 		for _, s := range list {
 			for _, f := range s.fields {
 				served[f.family] = true

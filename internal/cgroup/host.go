@@ -35,6 +35,7 @@ type Host struct {
 
 	bfq     bool // some disk uses the bfq scheduler, which then keeps the v1 IO counts
 	disks   devices
+	spaces  spaces
 	buffers sync.Pool
 }
 

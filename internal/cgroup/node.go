@@ -40,6 +40,7 @@ var nodeSources = []source{
 	}},
 	{file: "proc/loadavg", parse: parseTasks, fields: one("pids")},
 	{file: "proc/sys/kernel/pid_max", rhythm: rarely, parse: parseSingle, fields: one("pids_limit")},
+	{file: "proc/1/net/dev", parse: parseInterfaces, fields: interfaceFields},
 	{file: "proc/pressure/cpu", parse: parsePressure, fields: stalls("psi_cpu")},
 	{file: "proc/pressure/memory", parse: parsePressure, fields: stalls("psi_memory")},
 	{file: "proc/pressure/io", parse: parsePressure, fields: stalls("psi_io")},

@@ -16,7 +16,7 @@ func every(tb testing.TB) []*Files {
 	for _, h := range []*Host{
 		{Root: root}, {Root: root, bfq: true, V1: map[string]string{"cpu": "c", "memory": "m", "blkio": "b", "pids": "p"}},
 	} {
-		for _, list := range [][]source{h.sources(), nodeSources} {
+		for _, list := range [][]source{h.sources(), nodeSources, {interfaceSource}} {
 			f := &Files{host: h, at: "/x"}
 			for _, s := range list {
 				o := opened{source: s, fds: closed, left: len(s.fields), dir: "/x"}
@@ -38,7 +38,7 @@ func FuzzParse(f *testing.F) {
 		"usage_usec 1500\nuser_usec 1000\nnr_periods 18446744073709551615\n", "total_rss 5\ntotal_inactive_file x\n",
 		"some avg10=0.00 avg60=0.00 avg300=0.00 total=7\nfull total=\n", "max 100000\n", "20000\n100000\n", "-1\n0\n",
 		"254:0 rbytes=1 wbytes=99999999999999999999 rios=\n:1 = =\n", "8:0 Read 12\n8:0\nTotal 1\n4294967296:0 Read 1\n",
-		"cpu  1 2 3 4 5 6 7\n", "0-3,8,9-65536\n", "MemTotal: 1 kB\nMemFree:\n", "0.1 0.2 0.3 4/5 6\n", " 8 0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\n", "\n\n \n", "",
+		"cpu  1 2 3 4 5 6 7\n", "0-3,8,9-65536\n", "MemTotal: 1 kB\nMemFree:\n", "0.1 0.2 0.3 4/5 6\n", " 8 0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\n", "\n\n  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13\n: 1\n", "\n\n \n", "",
 	} {
 		f.Add(seed)
 	}

@@ -58,6 +58,12 @@ func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
 			o.last = append(o.last[:0], dst[first:]...)
 		}
 	}
+	if f.net != nil && !lost {
+		var err error
+		if dst, err = f.net.read(f, buf, rare || f.tick < eager, dst); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	f.tick++
 	for _, l := range []*level{&f.usage, &f.current, &f.met} {
 		l.before = l.now

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -99,7 +100,7 @@ func poll(t testing.TB, what string, done func() bool) {
 // what it is told, line by line, and answers when it has done it.
 type workload struct {
 	cmd *exec.Cmd
-	in  interface{ Write([]byte) (int, error) }
+	in  io.WriteCloser
 	out interface{ Read([]byte) (int, error) }
 }
 
@@ -148,13 +149,20 @@ func start(t testing.TB, h *Host, at string) *workload {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { in.Close(); cmd.Wait() })
+	w := &workload{cmd, in, out}
+	t.Cleanup(w.end)
 	for _, m := range mounts(h) {
 		if err := os.WriteFile(m+at+"/cgroup.procs", []byte(strconv.Itoa(cmd.Process.Pid)), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return &workload{cmd, in, out}
+	return w
+}
+
+// end lets the workload end. It may be called twice.
+func (w *workload) end() {
+	w.in.Close()
+	_ = w.cmd.Wait()
 }
 
 func (w *workload) do(t testing.TB, what string) {

@@ -66,6 +66,8 @@ const (
 	OwnerMemcg  Owner = "memcg"
 	OwnerCgroup Owner = "cgroup"
 	OwnerNode   Owner = "node"
+	// OwnerNetwork is a network namespace, whose counts go to one of its targets.
+	OwnerNetwork Owner = "network namespace"
 )
 
 // A Label is one dimension of a family. Values lists the values in the order of
