@@ -14,10 +14,10 @@ export CGO_ENABLED := 0
 export GOFLAGS     := $(sort $(shell go env GOFLAGS 2>/dev/null) -trimpath -tags=grpcnotrace)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run test lint gen gen-check unit vm churn oracle bench tools cross clean FORCE
+.PHONY: help build run test lint gen gen-check unit vm churn oracle oracle-analysis bench bench-analysis planted tools cross clean FORCE
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/viperprobe and bin/viperprobe-agent (needs only Go)
 	go build -o $(PREFIX)/ ./cmd/...
@@ -60,8 +60,23 @@ churn: build ## Check that the agent accounts for 1,100 containers of 100 ms, ex
 oracle: build ## Compare real Redis, nginx and fio with /proc, cgroup files, bpftrace and the tools' own counts (root)
 	go run ./test/oracle -agent $(PREFIX)/viperprobe-agent
 
+oracle-analysis: ## Compare the mathematics with tslearn, statsmodels, SciPy and scikit-learn on new input (SEED=2), and UCR Trace
+	test/bench-analysis/python.sh
+	mkdir -p .cache/vectors
+	.cache/oracle/bin/python internal/analysis/testdata/oracle.py .cache/vectors $(or $(SEED),1)
+	.cache/oracle/bin/python test/bench-analysis/trace.py
+	go test -count=1 -tags 'grpcnotrace oracle' -run Oracle -v ./internal/analysis
+
 bench: build ## Print what ViperProbe costs, as tables; on a quiet machine (root; PEERS=1 for cAdvisor and netdata too; BENCH="-only storm -rounds 3")
 	$(if $(PEERS),test/bench/peers.sh) go run ./test/bench -agent $(PREFIX)/viperprobe-agent -viperprobe $(PREFIX)/viperprobe $(BENCH)
+
+bench-analysis: ## Print what k-Shape takes beside tslearn's, and how it grows; on a quiet machine
+	test/bench-analysis/python.sh
+	go run ./test/bench-analysis
+	go run ./test/bench-analysis -growth
+
+planted: ## Print what each algorithm finds of planted causes (15 minutes; PLANTED="-seeds 5")
+	go run ./test/bench-analysis -planted $(PLANTED)
 
 tools: ## Install the Debian packages that tests need, and only what is missing (root)
 	@test/tools.sh

@@ -45,10 +45,12 @@ var floors = map[string]int{
 	"cmd/viperprobe":       4,
 	"cmd/viperprobe-agent": 4,
 
-	"test/rig":    4, // for the programs below
-	"test/churn":  5,
-	"test/oracle": 5,
-	"test/bench":  5,
+	"test/rig":            4, // for the programs below
+	"test/planted":        4,
+	"test/churn":          5,
+	"test/oracle":         5,
+	"test/bench":          5,
+	"test/bench-analysis": 5,
 }
 
 // homes: the packages that may import an outside technology, by module path prefix. A third-party import without a

@@ -12,7 +12,7 @@ func TestAgreeOracle(t *testing.T) {
 		A, B        []int
 		RI, ARI, MI float64
 	}
-	load(t, "testdata/agreement.json", &cases)
+	load(t, vectors+"agreement.json", &cases)
 	for _, tc := range cases {
 		got, err := Agree(tc.A, tc.B)
 		if err != nil {

@@ -6,8 +6,6 @@ import (
 	"testing"
 )
 
-// The vectors of these tests come from testdata/oracle.py.
-
 func TestADFOracle(t *testing.T) {
 	var oracle struct {
 		Series [][]float64
@@ -20,7 +18,7 @@ func TestADFOracle(t *testing.T) {
 			Critical [3]float64
 		}
 	}
-	load(t, "testdata/adf.json", &oracle)
+	load(t, vectors+"adf.json", &oracle)
 	for _, tc := range oracle.Cases {
 		u, err := ADF(oracle.Series[tc.X], tc.Trend, tc.Lags)
 		if err != nil {
@@ -44,7 +42,7 @@ func TestGrangerOracle(t *testing.T) {
 		F, P          float64
 		Num, Den      int
 	}
-	load(t, "testdata/granger.json", &cases)
+	load(t, vectors+"granger.json", &cases)
 	for _, tc := range cases {
 		c, err := Granger(tc.Cause, tc.Effect, tc.Lag)
 		if err != nil {
@@ -130,7 +128,7 @@ func TestFalseDiscoveryOracle(t *testing.T) {
 		P, Q   []float64
 		Reject []bool
 	}
-	load(t, "testdata/discovery.json", &o)
+	load(t, vectors+"discovery.json", &o)
 	for i, q := range FalseDiscovery(o.P) {
 		near(t, "adjusted p", q, o.Q[i], 1e-12)
 		if (q <= 0.05) != o.Reject[i] {

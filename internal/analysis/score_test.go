@@ -14,7 +14,7 @@ func TestSpearmanOracle(t *testing.T) {
 		X, Y []float64
 		Rho  float64
 	}
-	load(t, "testdata/spearman.json", &cases)
+	load(t, vectors+"spearman.json", &cases)
 	for _, tc := range cases {
 		got, err := Spearman(tc.X, tc.Y)
 		if err != nil {
@@ -36,7 +36,7 @@ func TestLogisticOracle(t *testing.T) {
 			Weights                  []float64
 		}
 	}
-	load(t, "testdata/logistic.json", &o)
+	load(t, vectors+"logistic.json", &o)
 	columns := make([][]float64, len(o.X[0]))
 	for _, row := range o.X {
 		for j, v := range row {

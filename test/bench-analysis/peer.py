@@ -1,9 +1,6 @@
-"""Runs tslearn's k-Shape on the series and starts of BenchmarkKShape and prints both side by side.
-
-Reads what the benchmark printed from standard input; the argument is the number of cores (cores=N in its names) whose
-lines are compared. test/bench-analysis/run.sh calls it.
-"""
-import re
+"""Runs tslearn's k-Shape once on one case SERIESxPOINTSxCLUSTERSxTHREADS, from the start that ours takes, and prints the
+timing as JSON. The number of threads is set by the environment. bench-analysis calls it."""
+import json
 import resource
 import sys
 import time
@@ -16,7 +13,7 @@ from tslearn.clustering import KShape  # noqa: E402
 
 
 def series(n, m, k):
-    """The recipe of benchSeries in internal/analysis/bench_test.go."""
+    """The recipe of series in kshape.go."""
     u = n * m + k
 
     def draw():
@@ -35,33 +32,18 @@ def series(n, m, k):
     return out[:, :, None]
 
 
-def checksum(labels):
-    total = 0
-    for label in labels:
-        total = (total * 31 + int(label)) % 1000003
-    return total
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def compare(line, cores):
-    found = re.match(r"BenchmarkKShape/(\d+)x(\d+)/k=(\d+)/cores=(\d+)", line)
-    if not found or int(found[4]) != cores:
-        return
-    n, m, k = (int(found[i]) for i in (1, 2, 3))
-    ours = {unit: float(value) for value, unit in re.findall(r"([\d.]+) ([A-Za-z/-]+)", line)}
-    x = series(n, m, k)
-    model = KShape(n_clusters=k, init=x[:k].copy())
-    begin = time.perf_counter()
-    model.fit(x)
-    took = time.perf_counter() - begin
-    same = "equal" if checksum(model.labels_) == ours["labels"] else "DIFFERENT"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{n:5}x{m:<5} k={k} {ours['ns/op'] / 1e6:10.1f} ms {took * 1e3:10.1f} ms {took * 1e9 / ours['ns/op']:7.0f}x  "
-          f"labels {same}, iterations {ours['iterations']:.0f} and {model.n_iter_}, "
-          f"peak {ours['peak-MiB']:.0f} and {peak:.0f} MiB", flush=True)
-
-
+n, m, k, _ = (int(v) for v in sys.argv[1].split("x"))
 warm = series(4, 16, 2)
 KShape(2, init=warm[:2].copy()).fit(warm)  # compile before the clock starts
-print("series               ours       tslearn")
-for entry in sys.stdin:
-    compare(entry, int(sys.argv[1]))
+x = series(n, m, k)
+model = KShape(n_clusters=k, init=x[:k].copy())
+before = peak()
+begin = time.perf_counter()
+model.fit(x)
+took = time.perf_counter() - begin
+print(json.dumps(dict(Seconds=took, PeakMiB=peak(), GrownMiB=peak() - before, Iterations=int(model.n_iter_),
+                      Labels=[int(v) for v in model.labels_])))

@@ -1,5 +1,5 @@
 """Writes UCR Trace, which comes inside the tslearn package, with what tslearn's k-Shape makes of it from ten starts, to
-.cache/trace.json for TestTraceOracle (go test -tags oracle -run Trace ./internal/analysis)."""
+.cache/vectors/trace.json for TestTraceOracle. `make oracle-analysis` calls it."""
 import json
 import pathlib
 import warnings
@@ -20,4 +20,4 @@ for _ in range(10):
     start = rng.choice(len(x), 4, replace=False)
     model = KShape(4, init=x[start].copy()).fit(x)
     runs.append(dict(Start=start.tolist(), Labels=model.labels_.tolist()))
-pathlib.Path(".cache/trace.json").write_text(json.dumps(dict(X=x[:, :, 0].tolist(), Y=y.tolist(), Runs=runs)))
+pathlib.Path(".cache/vectors/trace.json").write_text(json.dumps(dict(X=x[:, :, 0].tolist(), Y=y.tolist(), Runs=runs)))

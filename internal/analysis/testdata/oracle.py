@@ -1,10 +1,11 @@
 """Writes the vectors that the tests of internal/analysis compare with, from the libraries that the field trusts.
 
-Run: python3 -m venv .cache/oracle && .cache/oracle/bin/pip install -r internal/analysis/testdata/requirements.txt
-     .cache/oracle/bin/python internal/analysis/testdata/oracle.py
+Without arguments it writes the committed ones again. `make oracle-analysis` gives a folder and another seed, and the
+tests compare with those. test/bench-analysis/python.sh makes the environment that it runs in.
 """
 import json
 import pathlib
+import sys
 import warnings
 
 import numpy as np
@@ -16,8 +17,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.tsa.stattools import adfuller, grangercausalitytests
 
 warnings.simplefilter("ignore")
-HERE = pathlib.Path(__file__).parent
-rng = np.random.default_rng(20200717)
+HERE = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
+rng = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else 20200717)
 
 
 def write(name, value):
