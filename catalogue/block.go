@@ -10,6 +10,7 @@ func blockRows() []metric.Family {
 		if f.Kind == "" {
 			f.Kind = metric.Counter
 		}
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

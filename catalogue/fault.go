@@ -6,6 +6,7 @@ func faultRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Memory, metric.Event, metric.Counter, metric.One
 		f.Owner, f.Object, f.PerCPU = metric.OwnerTask, "fault", true
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

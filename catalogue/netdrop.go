@@ -8,17 +8,20 @@ func netdropRows() []metric.Family {
 	const classes = " By class of the kernel's reason: nobody listens; no room in a buffer or queue of a socket; TCP had no use for it (duplicates and late acknowledgements too, which are no loss); checksum; a filter or policy; no route or neighbour, not for us; a queue of a device or CPU; other; not told or thrown away at close, of which older kernels have the more."
 	free := [][]string{{"netdrop_free"}, {"netdrop_free_unknown"}}
 	row := func(f metric.Family) metric.Family {
+		if f.Kernel == "" {
+			f.Kernel = "5.12"
+		}
 		f.Class, f.Tier, f.Kind, f.Unit, f.Object = metric.Network, metric.Event, metric.Counter, metric.One, "netdrop"
 		return f
 	}
 	return []metric.Family{
 		row(metric.Family{
-			Name: "packet_drops", Labels: reasons, Owner: metric.OwnerSocket, Rungs: free,
+			Name: "packet_drops", Kernel: "5.17", Labels: reasons, Owner: metric.OwnerSocket, Rungs: free,
 			Help:   "Packets of sockets of the target, in or out, that the kernel threw away." + classes + " Older kernels (6.1) seldom tell whose an arriving packet was: it is the node's then.",
 			Source: "kfree_skb reason, receiving socket or sk_buff.sk",
 		}),
 		row(metric.Family{
-			Name: "node_packet_drops", Labels: reasons, Owner: metric.OwnerNode, Rungs: free,
+			Name: "node_packet_drops", Kernel: "5.17", Labels: reasons, Owner: metric.OwnerNode, Rungs: free,
 			Help:   "Packets that the kernel threw away before it knew a socket for them, or that never had one." + classes,
 			Source: "kfree_skb reason",
 		}),

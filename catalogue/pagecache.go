@@ -6,6 +6,7 @@ func pagecacheRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Filesystem, metric.Event, metric.Counter, metric.One
 		f.Owner, f.Object, f.PerCPU, f.OnDemand = metric.OwnerTask, "pagecache", true, true
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

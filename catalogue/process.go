@@ -4,6 +4,9 @@ import "viperprobe.dev/viperprobe/internal/metric"
 
 func processRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
+		if f.Kernel == "" {
+			f.Kernel = "5.12"
+		}
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Process, metric.Event, metric.Counter, metric.One
 		f.Owner, f.Object = metric.OwnerTask, "process"
 		return f
@@ -27,7 +30,7 @@ func processRows() []metric.Family {
 			Source: "sched_process_exit of the last thread, exit code of the group",
 		}),
 		row(metric.Family{
-			Name: "oom_victims", Rungs: [][]string{{"process_oom_victim"}},
+			Name: "oom_victims", Kernel: "6.9", Rungs: [][]string{{"process_oom_victim"}},
 			Help:   "Processes of the target that the kernel chose to die because memory ran out, on the machine or in a memory cgroup, whoever asked for the memory; those that were about to end by themselves and were given memory to do so are among them, which memory_oom_kills does not count.",
 			Source: "mark_victim",
 		}),

@@ -7,6 +7,7 @@ func reclaimRows() []metric.Family {
 	ends := []string{"reclaim_direct_end", "reclaim_memcg_end"}
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Owner, f.Object = metric.Memory, metric.Event, metric.OwnerTask, "reclaim"
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

@@ -11,6 +11,7 @@ func requestRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Owner, f.Object, f.Rungs = metric.Application, metric.Event, metric.OwnerSocket, "request", rungs
 		f.Help += unknown
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

@@ -15,6 +15,7 @@ func socketRows() []metric.Family {
 		if f.Rungs == nil {
 			f.Rungs = [][]string{tracked}
 		}
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

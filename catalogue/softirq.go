@@ -6,6 +6,7 @@ func softirqRows() []metric.Family {
 	vectors := []metric.Label{{Name: "vector", Values: []string{"hi", "timer", "net_tx", "net_rx", "block", "irq_poll", "tasklet", "sched", "hrtimer", "rcu"}}}
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Kind, f.Owner, f.Object, f.OnDemand = metric.CPU, metric.Event, metric.Counter, metric.OwnerNode, "softirq", true
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

@@ -12,6 +12,7 @@ func taskRows() []metric.Family {
 		if f.Kind == "" {
 			f.Kind = metric.Counter
 		}
+		f.Kernel = "5.17"
 		return f
 	}
 	return []metric.Family{

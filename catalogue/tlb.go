@@ -6,6 +6,7 @@ func tlbRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Memory, metric.Event, metric.Counter, metric.One
 		f.Object, f.PerCPU, f.OnDemand = "tlb", true, true
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

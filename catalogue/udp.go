@@ -9,6 +9,7 @@ func udpRows() []metric.Family {
 		f.Rungs = [][]string{{"udp_send", "udp_recv"}, {"udp_sent", "udp_sent6", "udp_received", "udp_received6"}}
 		f.OnDemand = true // the tracepoints fire for each send and receive of TCP too
 		f.Source = "sock_send_length, sock_recv_length; before 6.4 the ends of udp_sendmsg, udp_recvmsg and their IPv6 kin"
+		f.Kernel = "5.12"
 		return f
 	}
 	return []metric.Family{

@@ -6,10 +6,11 @@
 # The guest has cgroup v2 with every controller, tracefs, busybox, runc, Redis, a blank disk /dev/vda, an ext4 one on
 # /disk, and VIPERPROBE_VM=1 in the environment. Example: test/vm.sh -k 6.12 ./internal/probe -- -test.run Sched
 #   TIMEOUT=600 seconds per kernel · MEM=1024 MiB · MODS="more kernel modules" · KEEP=1 keeps the work folder
+#   MATRIX=1 compares what works with docs/kernels.md (matrix.sh): when all tests run
 # Fails when a test fails, when a kernel panics or oopses, on time-out, and when nothing ran. Prints every skip.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd); repo=${here%/*}; cache=$repo/.cache/kernels
-TIMEOUT=${TIMEOUT:-600} MEM=${MEM:-1024} MODS=${MODS:-} KEEP=${KEEP:-}
+TIMEOUT=${TIMEOUT:-600} MEM=${MEM:-1024} MODS=${MODS:-} KEEP=${KEEP:-} MATRIX=${MATRIX:-}
 # shellcheck source=vm-kernel.sh
 . "$here/vm-kernel.sh"
 
@@ -98,6 +99,7 @@ verdict() {
   esac
   printf 'vm: %-28s %s passed, %s failed, %s skipped; up after %s s, done after %s s: %s\n' "$release" "$passed" "$failed" "$skipped" "$up" "$total" "$why"
   awk -v r="$release" -f "$here/skips.awk" "$log"
+  [ -z "$MATRIX" ] || "$here/matrix.sh" "$k" "$log" || status=1
   return "$status"
 }
 

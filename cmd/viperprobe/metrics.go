@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -169,6 +170,9 @@ func writeFamily(w io.Writer, f *metric.Family) error {
 	}
 	if f.Kernel != "" {
 		line("kernel", f.Kernel+" or newer")
+	}
+	for _, kernel := range slices.Sorted(maps.Keys(f.Lacks)) {
+		line("not on "+kernel, f.Lacks[kernel])
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // works reports whether a family works on this machine, and says so if not.
@@ -44,6 +46,7 @@ func TestThrottling(t *testing.T) {
 		return
 	}
 	dir := controllerDir(h, "cpu", at)
+	kerneltest.Exact(t, "cpu_periods", "cpu_throttled_periods", "cpu_throttled_time")
 	if h.Hybrid() {
 		setLimit(t, dir, "20000", "cpu.cfs_quota_us")
 	} else {
@@ -72,6 +75,7 @@ func TestTasksAreCounted(t *testing.T) {
 		return
 	}
 	f := open(t, h, at, families("pids", "cpu_usage"))
+	kerneltest.Exact(t, "pids")
 	if got := read(t, f)["pids"]; got != 0 {
 		t.Errorf("%d tasks in an empty cgroup", got)
 	}
@@ -91,6 +95,7 @@ func TestOOMKill(t *testing.T) {
 		return
 	}
 	w := start(t, h, at)
+	kerneltest.Exact(t, "memory_oom_kills", "memory_max_events")
 	w.do(t, "burn 1")
 	dir := controllerDir(h, "memory", at)
 	setLimit(t, dir, strconv.Itoa(64<<20), "memory.max", "memory.limit_in_bytes")
@@ -118,6 +123,7 @@ func TestDirectIO(t *testing.T) {
 		return
 	}
 	f := open(t, h, at, families())
+	kerneltest.Exact(t, "io_bytes", "io_operations")
 	w := start(t, h, at)
 	w.do(t, "burn 1")
 	before := read(t, f)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
@@ -20,6 +21,13 @@ func families(names ...string) []*metric.Family {
 	return slices.DeleteFunc(catalogue.Families(), func(f *metric.Family) bool {
 		return f.Tier != metric.File || len(names) > 0 && !slices.Contains(names, f.Name)
 	})
+}
+
+func fileNames() (names []string) {
+	for _, f := range families() {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // values makes readings comparable: "family label label" to value.
@@ -65,6 +73,10 @@ func cpuTimeUsed() time.Duration {
 
 func TestReadV2(t *testing.T) {
 	h := find(t, unpack(t, "v2"))
+	kerneltest.Exact(t, fileNames()...)
+	for _, name := range fileNames() {
+		kerneltest.Hook(t, name, "file")
+	}
 	got := read(t, open(t, h, "/system.slice/redis.service", families()))
 	want := map[string]uint64{
 		"cpu_usage": 1500e3, "cpu_user": 1000e3, "cpu_system": 500e3,

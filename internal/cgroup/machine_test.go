@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
@@ -38,6 +39,7 @@ func fileNumber(t testing.TB, path, key string) uint64 {
 // the kernel tells it by getrusage's clock, memory by the pages touched.
 func TestReadThisMachine(t *testing.T) {
 	h := find(t, "/")
+	kerneltest.Exact(t, "cpu_usage", "cpu_user", "cpu_system", "memory_anon_bytes")
 	at := makeCgroup(t, h)
 	w := start(t, h, at)
 	f := open(t, h, at, families())
@@ -67,6 +69,7 @@ func TestReadThisMachine(t *testing.T) {
 // With the workload at rest, every value is that of the file.
 func TestReadingsEqualFiles(t *testing.T) {
 	h := find(t, "/")
+	kerneltest.Exact(t, "cpu_usage", "memory_current_bytes", "memory_anon_bytes")
 	at := makeCgroup(t, h)
 	start(t, h, at).do(t, "touch 4")
 	got := read(t, open(t, h, at, families()))
@@ -90,6 +93,7 @@ func TestReadingsEqualFiles(t *testing.T) {
 
 func TestLimitsOnThisMachine(t *testing.T) {
 	h := find(t, "/")
+	kerneltest.Exact(t, "cpu_limit", "memory_limit_bytes", "pids_limit")
 	at := makeCgroup(t, h)
 	set := map[string]string{"cpu.max": "50000 100000", "memory.max": "67108864", "pids.max": "50"}
 	if h.Hybrid() {

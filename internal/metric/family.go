@@ -96,8 +96,10 @@ type Family struct {
 	Cell   string     // member of the object's cell, or the histogram's map; "" means Name
 	Over   string     // member that Cell is divided by: means over sockets or tasks
 	Rungs  [][]string // ladder of programs, best first; each rung is a set that is attached together
-	Kernel string     // oldest kernel that the row's checks allow; "" if any with BTF
-	PerCPU bool       // cells are per CPU: hot families
+	Kernel string     // oldest kernel that has the helpers, maps and hooks of a rung; "" if any (file tier)
+	// Lacks says why the family does not work on a kernel on which the catalogue is tested, by series ("6.1").
+	Lacks  map[string]string
+	PerCPU bool // cells are per CPU: hot families
 
 	OnDemand bool // costs too much to be on by default
 

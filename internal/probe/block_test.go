@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var blockNames = []string{"block_latency", "block_bytes", "block_requests", "block_errors"}
@@ -38,6 +40,7 @@ func slotTarget(t *testing.T, s *Set, slot uint32, names ...string) *target {
 
 func TestBlockRequestsAreThoseOfTheDisk(t *testing.T) {
 	s := want(t, blockNames...)
+	kerneltest.Exact(t, "block_latency", "block_bytes", "block_requests")
 	d := testDisk(t)
 	tg, w, _ := blockTarget(t, s)
 	other, idle, _ := blockTarget(t, s)
@@ -151,6 +154,7 @@ func ioStat(t *testing.T, g *group, key string) (n uint64) {
 func TestBlockErrors(t *testing.T) {
 	needLoop(t)
 	s := want(t, blockNames...)
+	kerneltest.Exact(t, "block_errors")
 	d := smallLoop(t)
 	tg, w, _ := blockTarget(t, s)
 	d.settle(t)
@@ -173,6 +177,7 @@ func TestBlockErrors(t *testing.T) {
 func TestBlockLatencyOfAFrozenDisk(t *testing.T) {
 	needLoop(t)
 	s := want(t, blockNames...)
+	kerneltest.Exact(t, "block_latency")
 	freeze := frozen(t)
 	d := newLoop(t, filepath.Join(freeze.dir, "disk"), 1<<20)
 	tg, w, _ := blockTarget(t, s)

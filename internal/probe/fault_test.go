@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // faultActions: "fault user N" writes to N fresh pages, "fault kernel N" has the
@@ -50,6 +52,7 @@ func readZeros(b []byte) error {
 
 func TestFaultsAreThePagesTouched(t *testing.T) {
 	names := []string{"user_faults", "kernel_faults"}
+	kerneltest.Exact(t, names...)
 	for _, rung := range rungs(2) {
 		t.Run(fmt.Sprintf("rung%d", rung), func(t *testing.T) {
 			s := wantRung(t, "fault", rung, names...)

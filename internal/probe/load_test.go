@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
@@ -31,15 +32,21 @@ func open(t testing.TB) (*Set, map[string]*metric.Family) {
 	return s, byName
 }
 
+// A family works here, or its row says why it does not on this kernel.
 func TestEveryFamilyLoads(t *testing.T) {
 	s, _ := open(t)
-	if err := s.Want(s.families); err != nil {
-		t.Error(err)
-	}
+	kernel := kerneltest.Series(t)
+	_ = s.Want(s.families) // what cannot be attached is in the status
 	for _, st := range s.Status() {
-		if !st.Works {
-			t.Errorf("%s: %s", st.Family.Name, st.Reason)
+		switch lacks := st.Family.Lacks[kernel]; {
+		case st.Works && lacks == "":
+			kerneltest.Hook(t, st.Family.Name, st.Hook)
+		case st.Works:
+			t.Errorf("%s works by %s on %s, which its row denies: %s", st.Family.Name, st.Hook, kernel, lacks)
+		case lacks == "":
+			t.Errorf("%s does not work on %s, and its row has no reason for it: %s", st.Family.Name, kernel, st.Reason)
+		default:
+			t.Logf("%s does not work on %s: %s: %s", st.Family.Name, kernel, lacks, st.Reason)
 		}
-		t.Logf("%-26s %v %s", st.Family.Name, st.Works, st.Hook)
 	}
 }

@@ -3,6 +3,8 @@ package probe
 import (
 	"strings"
 	"testing"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var netdropNames = []string{"packet_drops", "tcp_resets"}
@@ -17,6 +19,7 @@ func dropSum(reason string, marks ...mark) (n uint64) {
 
 func TestPacketDropsByReasonAndOwner(t *testing.T) {
 	s := want(t, "packet_drops", "node_packet_drops")
+	kerneltest.Exact(t, "packet_drops", "node_packet_drops")
 	told := s.objects["netdrop"].rungs[find(t, s, "packet_drops")[0]][0] == "netdrop_free"
 	ga, gb := newGroup(t, nil), newGroup(t, nil)
 	a, b := newTarget(t, s, netdropNames[:1], ga), newTarget(t, s, netdropNames[:1], gb)
@@ -85,6 +88,7 @@ func drops(events []traced, reason string) (n uint64) {
 
 func TestTCPResets(t *testing.T) {
 	s := want(t, "tcp_resets")
+	kerneltest.Exact(t, "tcp_resets")
 	ga, gb := newGroup(t, nil), newGroup(t, nil)
 	a, b := newTarget(t, s, netdropNames[1:], ga), newTarget(t, s, netdropNames[1:], gb)
 	client, server := startWorker(t, workerOptions{Cgroup: ga}), startWorker(t, workerOptions{Cgroup: gb})

@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var pagecacheNames = []string{"page_cache_lookups", "page_cache_misses"}
@@ -84,6 +86,7 @@ func TestPageCacheOfReadsWritesAndMappings(t *testing.T) {
 				return
 			}
 			g, og := newGroup(t, nil), newGroup(t, nil)
+			kerneltest.Exact(t, pagecacheNames...)
 			tg, other := newTarget(t, s, pagecacheNames, g), newTarget(t, s, pagecacheNames, og)
 			w, idle := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
 			file := holeFile(t, pages*4096)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var processNames = []string{"forks", "execs", "exits", "oom_victims", "signals"}
@@ -53,6 +54,7 @@ func TestProcessesAreThoseWaitedFor(t *testing.T) {
 	for rung := range 2 {
 		t.Run(fmt.Sprintf("rung%d", rung), func(t *testing.T) {
 			s := wantProcess(t, rung)
+			kerneltest.Exact(t, "forks", "execs", "exits")
 			g, og := newGroup(t, nil), newGroup(t, nil)
 			tg, other := newTarget(t, s, processNames, g), newTarget(t, s, processNames, og)
 			idle := startWorker(t, workerOptions{Cgroup: og})
@@ -131,6 +133,7 @@ func TestProcessExecFromAThread(t *testing.T) {
 
 func TestSignalsBelongToWhoGetsThem(t *testing.T) {
 	s := want(t, processNames...)
+	kerneltest.Exact(t, "signals")
 	g, og := newGroup(t, nil), newGroup(t, nil)
 	tg, other := newTarget(t, s, processNames, g), newTarget(t, s, processNames, og)
 	w, sender := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
@@ -173,6 +176,7 @@ func TestOOMVictimIsNotWhoAsked(t *testing.T) {
 		t.Fatal("with swap nobody dies: switch it off")
 	}
 	s := want(t, processNames...)
+	kerneltest.Exact(t, "oom_victims")
 	parent := newGroup(t, nil)
 	g, og := newGroup(t, parent), newGroup(t, parent)
 	tg, asker := newTarget(t, s, processNames, g), newTarget(t, s, processNames, og)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // reclaimActions: "cache PATH" reads a file to its end through the page cache, from
@@ -129,6 +131,7 @@ var reclaimEvents = []string{"vmscan/mm_vmscan_direct_reclaim_end", "vmscan/mm_v
 
 func TestReclaimOfACgroupAtItsLimit(t *testing.T) {
 	s := want(t, reclaimNames...)
+	kerneltest.Exact(t, "reclaim_latency", "reclaimed_pages")
 	g, og := newGroup(t, nil), newGroup(t, nil)
 	tg, other := newTarget(t, s, reclaimNames, g), newTarget(t, s, reclaimNames, og)
 	w, idle := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
@@ -243,6 +246,7 @@ func TestWritebackStallsAreThePausesImposed(t *testing.T) {
 	}
 	const name = "writeback_stall"
 	s := want(t, name)
+	kerneltest.Exact(t, name)
 	g, og := newGroup(t, nil), newGroup(t, nil)
 	tg, other := newTarget(t, s, []string{name}, g), newTarget(t, s, []string{name}, og)
 	fs := frozen(t)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // inGroup makes a command that is born in a cgroup and dies with this thread's
@@ -66,6 +68,7 @@ func TestRequestsOfRedisAreThoseOfTheBenchmark(t *testing.T) {
 	sg, cg := newGroup(t, nil), newGroup(t, nil)
 	port := startRedis(t, sg)
 	s := want(t, requestNames...)
+	kerneltest.Exact(t, requestNames[:3]...)
 	server, client := newTarget(t, s, requestNames, sg), newTarget(t, s, requestNames, cg)
 	for _, n := range []int{1000, 50000} {
 		oldServer, oldClient := server.mark(), client.mark()

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var requestNames = []string{"requests", "request_latency", "request_wait", "outbound_requests", "outbound_latency"}
@@ -61,6 +63,7 @@ func (m mark) turns(t *testing.T, served, asked uint64) {
 }
 
 func TestRequestsOfTwoTargets(t *testing.T) {
+	kerneltest.Exact(t, "requests", "outbound_requests")
 	eachRung(t, func(t *testing.T, s *Set) {
 		server, sw := requestTarget(t, s)
 		client, cw := requestTarget(t, s)
@@ -102,6 +105,7 @@ func TestRequestsInNetworkNamespaces(t *testing.T) {
 
 // What the two ends know of themselves bounds every figure of ours.
 func TestRequestTimes(t *testing.T) {
+	kerneltest.Exact(t, "request_latency", "request_wait", "outbound_latency")
 	eachRung(t, func(t *testing.T, s *Set) {
 		server, sw := requestTarget(t, s)
 		client, cw := requestTarget(t, s)

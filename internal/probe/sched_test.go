@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
@@ -12,6 +13,7 @@ import (
 func TestSchedCountsEverySwitch(t *testing.T) {
 	names := append([]string{"runq_latency", "oncpu_slice"}, taskNames...)
 	s := want(t, names...)
+	kerneltest.Exact(t, "runq_latency", "oncpu_slice")
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, names, g)
 	w := startWorker(t, workerOptions{Cgroup: g})
@@ -38,6 +40,7 @@ func TestSchedCountsEverySwitch(t *testing.T) {
 func TestSchedLatencySumOnOneCPU(t *testing.T) {
 	names := append([]string{"runq_latency", "oncpu_slice"}, taskNames...)
 	s := want(t, names...)
+	kerneltest.Exact(t, "runq_latency")
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, names, g)
 	a, b := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: g})
@@ -71,6 +74,7 @@ func TestSchedLatencySumOnOneCPU(t *testing.T) {
 func TestSchedOffCPU(t *testing.T) {
 	names := append([]string{"offcpu_time"}, taskNames...)
 	s := want(t, names...)
+	kerneltest.Exact(t, "offcpu_time")
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, names, g)
 	w := startWorker(t, workerOptions{Cgroup: g})

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // socketNames are the families of object socket that count per TCP socket.
@@ -50,6 +52,7 @@ func TestSocketBytes(t *testing.T) {
 	for _, family := range []int{4, 6} {
 		t.Run(fmt.Sprintf("IPv%d", family), func(t *testing.T) {
 			s := want(t, socketNames...)
+			kerneltest.Exact(t, "tcp_sent_bytes", "tcp_received_bytes", "tcp_acked_bytes", "tcp_segments", "tcp_srtt", "tcp_closes")
 			a, b := sides(t, s)
 			pair(a, b, family)
 			const there, back = 1_000_003, 500_001
@@ -117,6 +120,7 @@ func TestSocketUsedAgain(t *testing.T) {
 
 func TestSocketsByTheHundred(t *testing.T) {
 	s := want(t, socketNames...)
+	kerneltest.Exact(t, "tcp_accepts", "tcp_connects", "tcp_connect_latency")
 	a, b := sides(t, s)
 	const connections, bytes = 400, 1999
 	at := b.do("listen l 4 128")["port"]
@@ -148,6 +152,7 @@ func TestSocketsByTheHundred(t *testing.T) {
 
 func TestSocketRefused(t *testing.T) {
 	s := want(t, socketNames...)
+	kerneltest.Exact(t, "tcp_connect_failures")
 	a, b := sides(t, s)
 	for _, family := range []int{4, 6} {
 		at := b.do("listen l 4 1")["port"]
@@ -344,6 +349,7 @@ func TestSocketShared(t *testing.T) {
 
 func TestSocketGauges(t *testing.T) {
 	s := want(t, socketNames...)
+	kerneltest.Exact(t, "tcp_connections", "tcp_send_queue_bytes", "tcp_receive_queue_bytes", "tcp_listen_backlog", "tcp_listen_backlog_limit")
 	a, b := sides(t, s)
 	pair(a, b, 4)
 	a.do("send c 12345")
@@ -390,6 +396,7 @@ func TestSocketGauges(t *testing.T) {
 // What was sent again counts once, and how often it was.
 func TestSocketRetransmits(t *testing.T) {
 	s := want(t, socketNames...)
+	kerneltest.Exact(t, "tcp_retransmits")
 	a, b := sides(t, s)
 	pair(a, b, 4)
 	a.do("send c 100")
@@ -442,6 +449,7 @@ func TestSocketOfAKilledProcess(t *testing.T) {
 func TestUDPDrops(t *testing.T) {
 	names := []string{"udp_drops"}
 	s := want(t, names...)
+	kerneltest.Exact(t, names...)
 	ga, gb := newGroup(t, nil), newGroup(t, nil)
 	ta, tb := newTarget(t, s, names, ga), newTarget(t, s, names, gb)
 	a, b := startWorker(t, workerOptions{Cgroup: ga}), startWorker(t, workerOptions{Cgroup: gb})

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var softirqNames = []string{"softirq_time", "softirqs", "interrupts"}
@@ -97,6 +98,7 @@ func softirqTime(t testing.TB, tr trace) (ns, n uint64) {
 
 func TestSoftirqsAreThoseOfTheKernel(t *testing.T) {
 	s := want(t, softirqNames...)
+	kerneltest.Exact(t, softirqNames...)
 	node := slotTarget(t, s, NodeSlot, softirqNames...)
 	cpus := uint64(ebpf.MustPossibleCPU())
 	exactOnce(t, func(t testing.TB) {

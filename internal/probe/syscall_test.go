@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var syscallNames = []string{"syscalls", "syscall_errors", "syscall_latency", "futex_wait"}
@@ -67,6 +69,7 @@ func calledIn(t testing.TB, events []traced) called {
 
 func TestSyscallsAreThoseOfTheTrace(t *testing.T) {
 	s := want(t, syscallNames...)
+	kerneltest.Exact(t, syscallNames...)
 	g, og := newGroup(t, nil), newGroup(t, nil)
 	tg, other := newTarget(t, s, syscallNames, g), newTarget(t, s, syscallNames, og)
 	w, idle := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
@@ -142,6 +145,7 @@ func TestSyscallLatencyAfterASwitch(t *testing.T) {
 func TestSyscallLatencyIsTheTimeInTheCall(t *testing.T) {
 	const name, n, wait = "syscall_latency", 10, 10 * time.Millisecond
 	s := want(t, name)
+	kerneltest.Exact(t, name)
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, []string{name}, g)
 	w := startWorker(t, workerOptions{Cgroup: g})

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // taskNames are the families of object task.
@@ -34,6 +36,7 @@ func sameAccount(t testing.TB, got mark, want account) {
 
 func TestTaskCountsAsTheWorkerDoes(t *testing.T) {
 	s := want(t, taskNames...)
+	kerneltest.Exact(t, taskNames...)
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, taskNames, g)
 	w := startWorker(t, workerOptions{Cgroup: g})
@@ -94,6 +97,7 @@ func drained(t testing.TB, tg *target, g *group, from mark, cpu uint64) mark {
 
 func TestTaskIO(t *testing.T) {
 	s := want(t, taskNames...)
+	kerneltest.Exact(t, "syscall_io_bytes", "syscall_io_calls", "disk_bytes")
 	g := newGroup(t, nil)
 	tg := newTarget(t, s, taskNames, g)
 	w := startWorker(t, workerOptions{Cgroup: g})

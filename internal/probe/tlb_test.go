@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // tlbActions: "flush N" gives a page back N times, "shoot N" does so while another
@@ -89,6 +91,7 @@ func received(events []traced) (n uint64) {
 
 func TestTLBFlushesAreThoseOrdered(t *testing.T) {
 	names := []string{"tlb_flushes", "tlb_flushes_received"}
+	kerneltest.Exact(t, names...)
 	for _, how := range []string{"flush", "shoot"} {
 		t.Run(how, func(t *testing.T) {
 			s := want(t, names...)

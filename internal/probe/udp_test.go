@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var udpNames = []string{"udp_bytes", "udp_datagrams"}
@@ -64,6 +66,7 @@ func TestUDPBytes(t *testing.T) {
 				return
 			}
 			g, og := newGroup(t, nil), newGroup(t, nil)
+			kerneltest.Exact(t, udpNames...)
 			tg, other := newTarget(t, s, udpNames, g), newTarget(t, s, udpNames, og)
 			w, idle := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
 			tcp := idle.do("listen l 4 4")["port"]
