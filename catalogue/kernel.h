@@ -43,6 +43,10 @@ struct rq {
 };
 struct cfs_rq {
 	struct rq *rq;
+	u64 throttled_clock_self_time;
+};
+struct cfs_rq___before_6_6 {
+	u64 throttled_clock_pelt_time;
 };
 struct sched_entity {
 	u64 sum_exec_runtime;

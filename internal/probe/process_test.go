@@ -181,7 +181,7 @@ func TestOOMVictimIsNotWhoAsked(t *testing.T) {
 	g, og := newGroup(t, parent), newGroup(t, parent)
 	tg, asker := newTarget(t, s, processNames, g), newTarget(t, s, processNames, og)
 	victim, w := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
-	dir, v1 := memoryGroup(t, parent, victim)
+	dir, v1 := controllerGroup(t, "memory", parent, victim.pid, victim.kill)
 	limit, now, kills := "memory.max", "memory.current", "memory.events"
 	if v1 {
 		limit, now, kills = "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.oom_control"

@@ -71,38 +71,10 @@ func holeFile(t testing.TB, size int64) string {
 	return f.Name()
 }
 
-// memoryGroup is the directory of the cgroup that the worker's memory is charged
-// to: its own on v2, on hybrid hosts one that it joins.
-func memoryGroup(t testing.TB, g *group, w *worker) (dir string, v1 bool) {
-	t.Helper()
-	for line := range strings.Lines(procFile(t, "/proc/self", "mountinfo")) {
-		left, right, _ := strings.Cut(strings.TrimSpace(line), " - ")
-		if !strings.HasPrefix(right, "cgroup ") || !strings.HasSuffix(right, "memory") {
-			continue
-		}
-		dir := filepath.Join(strings.Fields(left)[4], filepath.Base(g.path))
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			w.kill()
-			var err error
-			if !poll(removeLimit, func() bool { err = unix.Rmdir(dir); return err == nil }) {
-				t.Errorf("remove cgroup %s: %v", dir, err)
-			}
-		})
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, w.pid), 0); err != nil {
-			t.Fatal(err)
-		}
-		return dir, true
-	}
-	return g.path, false
-}
-
 // limitMemory leaves the worker room for so many bytes more.
 func limitMemory(t testing.TB, g *group, w *worker, room uint64) {
 	t.Helper()
-	dir, v1 := memoryGroup(t, g, w)
+	dir, v1 := controllerGroup(t, "memory", g, w.pid, w.kill)
 	now, limit := "memory.current", "memory.max"
 	if v1 {
 		now, limit = "memory.usage_in_bytes", "memory.limit_in_bytes"

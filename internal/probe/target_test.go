@@ -92,6 +92,35 @@ func (g *group) add(t testing.TB, pid int) {
 	}
 }
 
+// controllerGroup is the directory of the cgroup whose limits of a controller hold
+// for a process: its own on v2, on hybrid hosts one that it joins and that goes when
+// it was killed.
+func controllerGroup(t testing.TB, controller string, g *group, pid int, kill func()) (dir string, v1 bool) {
+	t.Helper()
+	for line := range strings.Lines(procFile(t, "/proc/self", "mountinfo")) {
+		left, right, _ := strings.Cut(strings.TrimSpace(line), " - ")
+		if !strings.HasPrefix(right, "cgroup ") || !strings.HasSuffix(right, controller) {
+			continue
+		}
+		dir := filepath.Join(strings.Fields(left)[4], filepath.Base(g.path))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			kill()
+			var err error
+			if !poll(removeLimit, func() bool { err = unix.Rmdir(dir); return err == nil }) {
+				t.Errorf("remove cgroup %s: %v", dir, err)
+			}
+		})
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, pid), 0); err != nil {
+			t.Fatal(err)
+		}
+		return dir, true
+	}
+	return g.path, false
+}
+
 // file reads a number from a keyed file of the cgroup: cpu.stat usage_usec.
 func (g *group) file(t testing.TB, name, key string) uint64 {
 	t.Helper()
