@@ -111,12 +111,18 @@ func kernelsMarkdown(families []*metric.Family, found map[string]map[string]proo
 			from = "any"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |", f.Name, from)
+		var left string
 		for _, kernel := range verified {
+			cell := "**no**: " + f.Lacks[kernel]
 			if p, works := found[kernel][f.Name]; works {
-				fmt.Fprintf(&b, " %s |", p.hook)
-			} else {
-				fmt.Fprintf(&b, " **no**: %s |", f.Lacks[kernel])
+				cell = p.hook
 			}
+			if cell == left {
+				b.WriteString(" same |")
+			} else {
+				fmt.Fprintf(&b, " %s |", cell)
+			}
+			left = cell
 		}
 		fmt.Fprintf(&b, " %s |\n", strings.Join(testsOf(f, found), ", "))
 	}

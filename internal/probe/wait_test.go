@@ -153,7 +153,7 @@ func TestRunqWaitBehindOwnTasksOrOthers(t *testing.T) {
 	ga, gb := newGroup(t, nil), newGroup(t, nil)
 	a, b := newTarget(t, s, waitNames, ga), newTarget(t, s, waitNames, gb)
 	own1, own2, other := startSpinner(t, ga), startSpinner(t, ga), startSpinner(t, gb)
-	const count = 100_000
+	const count = 25_000 // few switches: see exactOnce
 	exactOnce(t, func(t testing.TB) {
 		tr := newTrace(t, "sched/sched_switch", "sched/sched_wakeup")
 		tr.write(t, "tracing_cpumask", "1")
