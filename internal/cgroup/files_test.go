@@ -23,13 +23,6 @@ func families(names ...string) []*metric.Family {
 	})
 }
 
-func fileNames() (names []string) {
-	for _, f := range families() {
-		names = append(names, f.Name)
-	}
-	return names
-}
-
 // values makes readings comparable: "family label label" to value.
 func values(t testing.TB, readings []metric.Reading) map[string]uint64 {
 	t.Helper()
@@ -73,10 +66,6 @@ func cpuTimeUsed() time.Duration {
 
 func TestReadV2(t *testing.T) {
 	h := find(t, unpack(t, "v2"))
-	kerneltest.Exact(t, fileNames()...)
-	for _, name := range fileNames() {
-		kerneltest.Hook(t, name, "file")
-	}
 	got := read(t, open(t, h, "/system.slice/redis.service", families()))
 	want := map[string]uint64{
 		"cpu_usage": 1500e3, "cpu_user": 1000e3, "cpu_system": 500e3,
@@ -92,6 +81,10 @@ func TestReadV2(t *testing.T) {
 		"pids": 6, "pids_limit": 9362,
 		"psi_cpu_some": 7627545e3, "psi_cpu_full": 12e3, "psi_memory_some": 13e3, "psi_memory_full": 14e3,
 		"psi_io_some": 15e3, "psi_io_full": 16e3,
+	}
+	for key := range want {
+		name, _, _ := strings.Cut(key, " ")
+		kerneltest.Exact(t, name)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -163,6 +156,7 @@ func TestCatalogue(t *testing.T) {
 	known := map[string]bool{}
 	for _, f := range families() {
 		known[f.Name] = true
+		kerneltest.Hook(t, f.Name, "file")
 	}
 	served := map[string]bool{}
 	h := &Host{}

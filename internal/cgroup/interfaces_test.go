@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 var netFamilies = []string{"net_received_bytes", "net_received_packets", "net_sent_bytes", "net_sent_packets", "net_dropped_packets", "net_errors"}
@@ -15,6 +17,7 @@ var netFamilies = []string{"net_received_bytes", "net_received_packets", "net_se
 // Two containers of a pod share a network namespace: its counts are the older
 // one's, exactly, and the younger's when that one has gone.
 func TestInterfacesOfAPod(t *testing.T) {
+	kerneltest.Exact(t, netFamilies...)
 	h := find(t, "/")
 	older, younger, outside := makeCgroup(t, h), makeCgroup(t, h), makeCgroup(t, h)
 	run := newSpace(t)
@@ -99,6 +102,7 @@ const podDevices = "    lo: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n tunl0: 0 0 0 0 0 0
 
 // What a pod's file says, by device: without loopback and what never moved anything.
 func TestReadInterfaces(t *testing.T) {
+	kerneltest.Exact(t, netFamilies...)
 	root := unpack(t, "v2")
 	h := find(t, root)
 	extend(t, root, "-- sys/fs/cgroup/system.slice/redis.service/cgroup.procs --\n77\n-- proc/77/ns/net --\n"+
