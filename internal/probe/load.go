@@ -18,6 +18,25 @@ import (
 // chunk is how many slots' histograms are made together (vp.h: VP_CHUNK).
 const chunk = 16
 
+// kernelTypes is what the kernel says of its types, read once for all hook groups
+// that are loaded together. It is megabytes, and not kept: nothing else needs it.
+type kernelTypes struct {
+	cache  *btf.Cache
+	kernel *btf.Spec
+}
+
+func (s *Set) openTypes() (err error) {
+	if s.types != nil {
+		return nil
+	}
+	t := &kernelTypes{cache: btf.NewCache()}
+	if t.kernel, err = t.cache.Kernel(); err != nil {
+		return fmt.Errorf("%w (%v)", ErrNoBTF, err)
+	}
+	s.types = t
+	return nil
+}
+
 func (s *Set) spec(name string) (*ebpf.CollectionSpec, error) {
 	elf, err := s.object(name)
 	if err != nil {
@@ -119,7 +138,7 @@ func (s *Set) build(o *object) error {
 			replace[name] = m
 		}
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace, Cache: s.cache})
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace, Cache: s.types.cache})
 	if err != nil {
 		return err
 	}
@@ -133,17 +152,17 @@ func (s *Set) missing(p *ebpf.ProgramSpec) error {
 	switch {
 	case p.AttachType == ebpf.AttachTraceRawTp:
 		var t *btf.Typedef
-		if s.kernel.TypeByName("btf_trace_"+p.AttachTo, &t) != nil {
+		if s.types.kernel.TypeByName("btf_trace_"+p.AttachTo, &t) != nil {
 			return fmt.Errorf("this kernel has no tracepoint %s", p.AttachTo)
 		}
 	case p.AttachType == ebpf.AttachTraceFEntry || p.AttachType == ebpf.AttachTraceFExit:
 		var f *btf.Func
-		if s.kernel.TypeByName(p.AttachTo, &f) != nil {
+		if s.types.kernel.TypeByName(p.AttachTo, &f) != nil {
 			return fmt.Errorf("this kernel has no function %s to attach to", p.AttachTo)
 		}
 	case p.AttachType == ebpf.AttachTraceIter:
 		var f *btf.Func
-		if s.kernel.TypeByName("bpf_iter_"+p.AttachTo, &f) != nil {
+		if s.types.kernel.TypeByName("bpf_iter_"+p.AttachTo, &f) != nil {
 			return fmt.Errorf("this kernel has no iterator %s", p.AttachTo)
 		}
 	}

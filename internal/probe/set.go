@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -41,8 +40,7 @@ type Set struct {
 	bits     map[*metric.Family]int // of gated families
 	object   func(string) ([]byte, error)
 
-	cache   *btf.Cache
-	kernel  *btf.Spec
+	types   *kernelTypes     // while hook groups are loaded
 	core    *ebpf.Collection // cgroup.bpf.c: targets
 	links   []link.Link      // of core
 	slots   words            // vp_slots, by mmap
@@ -60,14 +58,14 @@ var ErrNoBTF = errors.New("kernel has no BTF (/sys/kernel/btf/vmlinux): only the
 // Open loads the part that knows targets and attaches it. No family is loaded
 // before it is wanted. The caller closes the set.
 func Open(o Options) (*Set, error) {
-	s := &Set{families: o.Families, object: o.Object, cache: btf.NewCache(),
+	s := &Set{families: o.Families, object: o.Object,
 		bits: map[*metric.Family]int{}, objects: map[string]*object{}, shared: map[string]*ebpf.Map{}}
 	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; newer ones ignore it.
 	_ = rlimit.RemoveMemlock()
-	var err error
-	if s.kernel, err = s.cache.Kernel(); err != nil {
-		return nil, fmt.Errorf("%w (%v)", ErrNoBTF, err)
+	if err := s.openTypes(); err != nil {
+		return nil, err
 	}
+	defer func() { s.types = nil }()
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("count possible CPUs: %w", err)
@@ -92,7 +90,7 @@ func (s *Set) loadCore() error {
 	if err != nil {
 		return err
 	}
-	s.core, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: s.cache})
+	s.core, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: s.types.cache})
 	if err != nil {
 		return fmt.Errorf("load hook group cgroup: %w", explain(err))
 	}
@@ -150,10 +148,15 @@ func (s *Set) Want(families []*metric.Family) error {
 		}
 	}
 	var faults []error
+	defer func() { s.types = nil }()
 	for name := range byObject {
-		if s.objects[name] == nil {
-			s.objects[name] = s.load(name)
+		if s.objects[name] != nil {
+			continue
 		}
+		if err := s.openTypes(); err != nil {
+			return err
+		}
+		s.objects[name] = s.load(name)
 	}
 	for name, o := range s.objects {
 		if err := o.attach(byObject[name]); err != nil {
