@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"internal/cgroup":    2,
 	"internal/store":     2,
 	"internal/recording": 2,
+	"internal/report":    2,
 	"internal/kube":      2,
 	"internal/kafka":     2,
 	"internal/wire":      2,

@@ -5,10 +5,11 @@ set -euo pipefail
 build=(gcc libc6-dev make git binutils clang-14 llvm-14 libbpf-dev bpftool shellcheck)
 vms=(qemu-system-x86 busybox-static cpio kmod zstd xz-utils lz4 e2fsprogs)
 workloads=(redis-server redis-tools nginx-light wrk fio runc iproute2)
+browsers=(chromium)
 oracles=(bpftrace libbpf-tools prometheus systemd)
 
 missing=()
-for p in "${build[@]}" "${vms[@]}" "${workloads[@]}" "${oracles[@]}" "$@"; do
+for p in "${build[@]}" "${vms[@]}" "${workloads[@]}" "${browsers[@]}" "${oracles[@]}" "$@"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
 done
 if [ ${#missing[@]} = 0 ]; then echo "tools: nothing missing"; exit 0; fi

@@ -28,6 +28,7 @@ type analyzer struct {
 	slo        []string
 	split      string
 	step       span
+	html       string
 	reading    recording.Options
 }
 
@@ -68,7 +69,8 @@ representative, container}], critical: [{series, why, ...}], ...}; of several, a
 array of these.` + codes("3 some algorithm could not do its work"),
 		Example: `  viperprobe analyze recording.csv
   viperprobe analyze recording.csv --algorithm kshape --k 3 --seed 1 -o json
-  viperprobe analyze recording.csv --slo 'request_latency p99 > 50ms' --split 10m`,
+  viperprobe analyze recording.csv --slo 'request_latency p99 > 50ms' --split 10m
+  viperprobe analyze recording.csv --html report.html`,
 		Args: arguments("a SOURCE", 1),
 	}
 	a.bind(c)
@@ -80,7 +82,7 @@ array of these.` + codes("3 some algorithm could not do its work"),
 		if err != nil {
 			return err
 		}
-		return a.print(c, out)
+		return a.print(c, out, p.families)
 	}
 	return c
 }
@@ -99,6 +101,7 @@ func (a *analyzer) bind(c *cobra.Command) {
 	f.Lookup("step").DefValue = ""
 	f.StringSliceVar(&a.holdOut, "hold-out", nil, "runs that nothing is learnt from, to judge by (default: every workload, or run, in turn)")
 	f.Float64Var(&a.budget, "budget", 0, "most that a selection may cost (default: no limit)")
+	f.StringVar(&a.html, "html", "", "write a report with plots to this file, too")
 	f.output(&a.output)
 }
 

@@ -11,16 +11,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
+	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/tui"
 )
 
 // print writes what was found, and gives exit code 3 where an algorithm failed.
-func (a *analyzer) print(c *cobra.Command, x *analyzed) error {
+func (a *analyzer) print(c *cobra.Command, x *analyzed, families []*metric.Family) error {
 	var err error
 	if a.output.value == "json" {
 		err = x.printJSON(c.OutOrStdout())
 	} else {
 		err = x.printTable(c.OutOrStdout())
+	}
+	if err == nil && a.html != "" {
+		err = a.writeHTML(x, families)
 	}
 	var faults []error
 	for _, f := range x.failed {

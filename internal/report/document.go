@@ -79,7 +79,9 @@ func makeDocument(in Input) (document, error) {
 		in.Recording.Runs = []analysis.Section{{Name: "all", To: in.rows()}}
 	}
 	result := in.Results[main]
-	d := plots{Step: in.Recording.Step, Rows: in.rows(), Runs: in.runs(), Violations: violations(in.Recording.SLO), CostUnit: in.costUnit(result)}
+	// Lists that stay empty are [] in JSON, not null.
+	d := plots{Step: in.Recording.Step, Rows: in.rows(), Runs: in.runs(), Violations: violations(in.Recording.SLO), Chosen: []seriesPlot{}, Compare: []algorithmPlot{},
+		CostUnit: in.costUnit(result), Fronts: []frontPlot{}, Silhouette: []silhouettePlot{}, Shapes: []shapePlot{}, Learnt: []float64{}}
 	p := document{Title: cmp.Or(in.Title, "recording"), Command: in.Command, Version: in.Version, Style: template.CSS(asset("style.css"))}
 	p.Chosen = in.chosenSection(result, &d)
 	p.Compare = in.compareSection(main, &d)
@@ -129,7 +131,8 @@ func (in Input) runs() (out []runSpan) {
 }
 
 // violations are the stretches of violated rows.
-func violations(slo []bool) (out [][2]int) {
+func violations(slo []bool) [][2]int {
+	out := [][2]int{}
 	for i, v := range slo {
 		if !v {
 			continue
@@ -186,6 +189,9 @@ func (in Input) tiles(r analysis.Result) []tile {
 
 // notes gathers what readers must know; what every algorithm says is said once.
 func (in Input) notes() (out []noteGroup) {
+	if len(in.Notes) > 0 {
+		out = append(out, noteGroup{"The recording", in.Notes})
+	}
 	count := map[string]int{}
 	for _, r := range in.Results {
 		for _, n := range r.Notes {

@@ -104,6 +104,14 @@ func shopReport() Input {
 	return in
 }
 
+// shapesAlone is a recording in which nothing can be learnt or judged.
+func shapesAlone() Input {
+	in := Input{Title: "shapes", Recording: shop(2), Options: analysis.Options{K: 2}}
+	in.Recording.SLO, in.Recording.Runs, in.Recording.Calls = nil, nil, nil
+	in.compare("kshape", "supervised")
+	return in
+}
+
 // compare runs every algorithm on the input's recording.
 func (in *Input) compare(algorithms ...string) {
 	if len(algorithms) == 0 {

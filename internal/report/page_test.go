@@ -28,6 +28,15 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// What is not there is not drawn, and nothing breaks.
+func TestPageOfShapesAlone(t *testing.T) {
+	b := open(t, startBrowser(t), write(t, shapesAlone()), 390, "light")
+	b.drawAll()
+	b.whole()
+	b.accessible()
+	b.quiet()
+}
+
 // whole holds that every section is there, every plot drawn and named, and nothing sticks out of the window.
 func (b *browser) whole() {
 	b.t.Helper()

@@ -23,6 +23,7 @@ type Input struct {
 	Command   string // how the report is made again; "" leaves it out
 	Version   string // of the program; "" leaves it out
 	Recording analysis.Recording
+	Notes     []string          // of whoever made the recording, in whole sentences
 	Options   analysis.Options  // that Results were made with
 	Results   []analysis.Result // of one or more algorithms on Recording
 	Failures  []Failure         // algorithms that gave no result

@@ -73,10 +73,7 @@ func TestChosen(t *testing.T) {
 
 // Without an SLO there is nothing to judge by, and no call graph nothing to draw: the report says so.
 func TestShapesAlone(t *testing.T) {
-	in := Input{Title: "shapes", Recording: shop(2), Options: analysis.Options{K: 2}}
-	in.Recording.SLO, in.Recording.Runs, in.Recording.Calls = nil, nil, nil
-	in.compare("kshape", "supervised")
-	got := text(t, in)
+	got := text(t, shapesAlone())
 	for _, want := range []string{"Nothing was held out", "nothing to judge algorithms by", "No algorithm looked for causes", "searches sets by cost",
 		"<strong>supervised</strong>: recording has no SLO", "none in the recording"} {
 		if !strings.Contains(got, want) {

@@ -188,7 +188,7 @@ func (in Input) shapePlot(c analysis.Cluster, room int) (shapePlot, error) {
 	}
 	low, high := bounds(append(members, representative)...)
 	p := shapePlot{Low: roundTo(low, 4), High: roundTo(high, 4), Points: len(representative), Minutes: roundTo(float64(len(c.Centroid))*in.Recording.Step/60, 4),
-		Representative: pack(representative, low, high)}
+		Representative: pack(representative, low, high), Members: []string{}}
 	for _, x := range members {
 		p.Members = append(p.Members, pack(x, low, high))
 	}

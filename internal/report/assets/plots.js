@@ -128,8 +128,8 @@ drawings.shape = (index, width) => {
   const s = data.shapes[index];
   const scale = s.minutes / Math.max(1, s.points - 1);
   const points = (text, z) => unpack(text, s.low, s.high).map((y, i) => ({ x: i * scale, y, z }));
-  const members = (s.members ?? []).flatMap((text, i) => points(text, i));
-  const opacity = Math.max(0.22, 0.75 / Math.sqrt((s.members ?? []).length || 1));
+  const members = s.members.flatMap((text, i) => points(text, i));
+  const opacity = Math.max(0.22, 0.75 / Math.sqrt(s.members.length || 1));
   return Plot.plot({
     width, height: 150, marginLeft: 30, marginRight: 14, marginTop: 6, marginBottom: 22, style: { ...look, fontSize: "11px" },
     x: { domain: [0, s.minutes], ticks: 4, label: null, tickSize: 3, tickFormat: (d) => (d === 0 ? "0" : `${short(d)} min`) },

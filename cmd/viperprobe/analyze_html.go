@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"viperprobe.dev/viperprobe/internal/analysis"
+	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/report"
+)
+
+// writeHTML writes the report to the file of --html, whole or not at all.
+func (a *analyzer) writeHTML(x *analyzed, families []*metric.Family) error {
+	in := report.Input{
+		Title: filepath.Base(x.source), Command: commandLine(os.Args), Version: readBuild().Version,
+		Recording: x.recording.Recording, Notes: x.recording.Notes, Results: x.results, Chosen: x.best().Algorithm,
+		Options: analysis.Options{Seed: a.seed, HoldOut: a.holdOut, Budget: a.budget},
+		Unit:    unitsOf(families),
+	}
+	for _, f := range x.failed {
+		in.Failures = append(in.Failures, report.Failure{Algorithm: f.name, Reason: f.err.Error()})
+	}
+	var page bytes.Buffer
+	if err := report.Write(&page, in); err != nil {
+		return err
+	}
+	next := a.html + ".new"
+	if err := os.WriteFile(next, page.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := os.Rename(next, a.html); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// commandLine is what a person would type again, in words that a shell keeps whole.
+func commandLine(args []string) string {
+	words := []string{"viperprobe"}
+	for _, w := range args[1:] {
+		if strings.ContainsAny(w, " \t\n'\"$`\\*?[]{}()<>|&;#~!") || w == "" {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
+// unitsOf gives the unit of a recorded series: that of its family, or what the name of
+// an unknown one says in the way of Prometheus; a rate is that per second.
+func unitsOf(families []*metric.Family) func(analysis.Series) string {
+	known := map[string]*metric.Family{}
+	for _, f := range families {
+		known[f.Name] = f
+	}
+	return func(s analysis.Series) string {
+		unit, counts := "1", s.Statistic == "count"
+		if f := known[s.Family]; f != nil {
+			unit = string(f.Unit)
+			counts = counts || f.Kind == metric.Histogram && s.Statistic == "rate"
+		} else {
+			name := strings.TrimSuffix(s.Family, "_total")
+			for suffix, u := range map[string]string{"_seconds": "s", "_bytes": "By"} {
+				if strings.HasSuffix(name, suffix) {
+					unit = u
+				}
+			}
+		}
+		if counts {
+			unit = "1"
+		}
+		if s.Statistic == "rate" {
+			unit += "/s"
+		}
+		return unit
+	}
+}
