@@ -14,7 +14,7 @@ export CGO_ENABLED := 0
 export GOFLAGS     := $(sort $(shell go env GOFLAGS 2>/dev/null) -trimpath -tags=grpcnotrace)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run test lint gen gen-check unit vm churn oracle oracle-analysis bench bench-analysis planted tools cross clean FORCE
+.PHONY: help build run test lint gen gen-check unit vm churn oracle oracle-analysis bench bench-analysis planted prices tools cross clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ bench-analysis: ## Print what k-Shape takes beside tslearn's, and how it grows; 
 
 planted: ## Print what each algorithm finds of planted causes (15 minutes; PLANTED="-seeds 5")
 	go run ./test/bench-analysis -planted $(PLANTED)
+
+prices: ## Measure what an event of each family costs, into catalogue/prices.csv; on a quiet machine (root)
+	go test ./internal/probe -run xxx -bench Prices -benchtime 1x -prices ../../catalogue/prices.csv
+	go test ./internal/agent -run xxx -bench FilePrices -benchtime 1x -prices ../../catalogue/prices.csv
 
 tools: ## Install the Debian packages that tests need, and only what is missing (root)
 	@test/tools.sh

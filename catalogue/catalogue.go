@@ -24,6 +24,7 @@ func Families() []*metric.Family {
 			all = append(all, &rows[i])
 		}
 	}
+	price(all)
 	return all
 }
 

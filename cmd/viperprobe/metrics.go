@@ -71,6 +71,10 @@ type description struct {
 	Source      string              `json:"source"`
 	Kernel      string              `json:"kernel,omitempty"`
 	Prometheus  string              `json:"prometheus"`
+	CostClass   metric.CostClass    `json:"cost_class,omitempty"`   // by the measured price at the reference load
+	CostNs      float64             `json:"ns_per_event,omitempty"` // measured
+	CostEach    string              `json:"event,omitempty"`        // what an event is
+	CostRate    float64             `json:"reference_rate,omitempty"`
 	OnDemand    bool                `json:"on_demand"` // not among the families that are measured by default
 }
 
@@ -80,6 +84,7 @@ func describe(families []*metric.Family) []description {
 		d := description{
 			Name: f.Name, Class: f.Class, Tier: f.Tier, Kind: f.Kind, Unit: f.Unit, Owner: f.Owner, Labels: []string{},
 			Aliases: append([]string{}, f.Aliases...), Hooks: hooks(f), Help: f.Help, Source: f.Source, Kernel: f.Kernel, Prometheus: f.PromName(), OnDemand: f.OnDemand,
+			CostClass: f.CostClass(), CostNs: f.CostNs, CostEach: f.CostEach, CostRate: f.CostRate,
 		}
 		for _, l := range f.Labels {
 			d.Labels = append(d.Labels, l.Name)
@@ -124,9 +129,9 @@ func unitName(u metric.Unit) string {
 }
 
 func writeFamilies(w io.Writer, families []*metric.Family) error {
-	t := newTable(w, "FAMILY", "CLASS", "TIER", "KIND", "UNIT", "LABELS", "WHAT")
+	t := newTable(w, "FAMILY", "CLASS", "TIER", "KIND", "UNIT", "LABELS", "COST", "WHAT")
 	for _, f := range families {
-		t.row(f.Name, string(f.Class), string(f.Tier), string(f.Kind), unitName(f.Unit), labelNames(f), clip(f.Help, 60))
+		t.row(f.Name, string(f.Class), string(f.Tier), string(f.Kind), unitName(f.Unit), labelNames(f), string(f.CostClass()), clip(f.Help, 60))
 	}
 	return t.flush()
 }
@@ -165,6 +170,9 @@ func writeFamily(w io.Writer, f *metric.Family) error {
 		}
 		line(name, strings.Join(rung, ", "))
 	}
+	if f.CostNs > 0 {
+		line("cost", fmt.Sprintf("%s: %.0f ns a %s, %.3g %% of a CPU at %.6g a second", f.CostClass(), f.CostNs, f.CostEach, f.CostShare()*100, f.CostRate))
+	}
 	if f.OnDemand {
 		line("on demand", "measured only when it is named: --families "+f.Name)
 	}
@@ -194,6 +202,11 @@ func writeMarkdown(w io.Writer, families []*metric.Family) error {
 	for _, t := range []metric.Tier{metric.File, metric.Snapshot, metric.Event, metric.App, metric.Self} {
 		fmt.Fprintf(&b, "- *%s*: %s\n", t, tierHelp[t])
 	}
+	fmt.Fprintf(&b, `
+The column cost is the class by the measured price of an event (`+"`catalogue/prices.csv`, `make prices`"+`) at a reference load: a node
+of 8 CPUs, half busy with 100 containers of web services. A family that takes at most %g %% of one CPU there is *always-on*, at
+most %g %% *on demand*, and more is for *short windows*.
+`, metric.AlwaysOnShare*100, metric.OnDemandShare*100)
 	for _, class := range metric.Classes {
 		written := false
 		for _, f := range families {
@@ -201,10 +214,10 @@ func writeMarkdown(w io.Writer, families []*metric.Family) error {
 				continue
 			}
 			if !written {
-				fmt.Fprintf(&b, "\n## %s\n\n| family | on /metrics | kind | labels | tier | owner | what |\n|---|---|---|---|---|---|---|\n", class)
+				fmt.Fprintf(&b, "\n## %s\n\n| family | on /metrics | kind | labels | tier | owner | cost | what |\n|---|---|---|---|---|---|---|---|\n", class)
 				written = true
 			}
-			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s | %s | %s |\n", f.Name, f.PromName(), f.Kind, labelNames(f), f.Tier, f.Owner, cell(f))
+			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s | %s | %s | %s |\n", f.Name, f.PromName(), f.Kind, labelNames(f), f.Tier, f.Owner, f.CostClass(), cell(f))
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -89,4 +89,3 @@ func write(t *testing.T, path, name, spec string) {
 		t.Fatal(err)
 	}
 }
-

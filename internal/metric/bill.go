@@ -81,16 +81,20 @@ const (
 // Shares of one CPU at the catalogue's reference load up to which a family is always
 // on, or on demand.
 const (
-	AlwaysOnShare = 0.005
-	OnDemandShare = 0.025
+	AlwaysOnShare = 0.01
+	OnDemandShare = 0.04
 )
 
 // CostShare is the share of one CPU that the family takes at the reference load, the
 // gate's part included: the nanoseconds of an event times the events of a second.
 func (f *Family) CostShare() float64 { return f.CostNs * f.CostRate / 1e9 }
 
-// CostClass is the class of the family's measured price at the reference load.
+// CostClass is the class of the family's measured price at the reference load; what
+// the agent tells about itself is always on, and what nobody measured has none.
 func (f *Family) CostClass() CostClass {
+	if f.CostNs == 0 && f.Tier != Self {
+		return ""
+	}
 	switch share := f.CostShare(); {
 	case share <= AlwaysOnShare:
 		return AlwaysOn

@@ -104,6 +104,7 @@ type Family struct {
 	OnDemand bool // costs too much to be on by default
 
 	CostNs   float64 // measured: ns of one event, over all programs of the family; of a task, socket or target in the other tiers
+	CostEach string  // what one event is: "switch"
 	CostRate float64 // events a second at the reference load
 	Prices   []Price // by program, of the event tier
 }

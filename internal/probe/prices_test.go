@@ -1,0 +1,298 @@
+package probe
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/metric"
+)
+
+// pricesFile is the catalogue's table of prices, which BenchmarkPrices then updates.
+var pricesFile = flag.String("prices", "", "table of prices to update (BenchmarkPrices)")
+
+// A load makes events of some families: what it returns makes them, and may be called
+// again.
+type load struct {
+	each     string // what one event is
+	ends     int    // of it that pass the programs and are in the load; 0: one
+	families []string
+	start    func(b *testing.B, s *Set, g *group) func()
+}
+
+// like are families of which this machine gives no load: they cost what another does.
+var like = map[string]struct{ family, each string }{
+	"oom_victims":     {"signals", "OOM kill"},
+	"writeback_stall": {"reclaim_latency", "stall"},
+	"block_errors":    {"block_requests", "block request"},
+	"interrupts":      {"softirqs", "interrupt"},
+}
+
+// by is a load that one worker in the group makes by commands.
+func by(commands ...string) func(*testing.B, *Set, *group) func() {
+	return func(b *testing.B, _ *Set, g *group) func() {
+		w := startWorker(b, workerOptions{Cgroup: g})
+		return func() {
+			for _, c := range commands {
+				w.do("%s", c)
+			}
+		}
+	}
+}
+
+func loads() []load {
+	return []load{
+		{"switch", 2, []string{"runq_latency", "runq_wait", "oncpu_slice", "offcpu_time"}, by("sleep 30000 1000")},
+		{"fault", 1, []string{"user_faults"}, by("fault user 5000", "fault user 5000", "fault user 5000")},
+		{"fault", 1, []string{"kernel_faults"}, by("fault kernel 5000", "fault kernel 5000", "fault kernel 5000")},
+		{"TLB flush", 1, []string{"tlb_flushes", "tlb_flushes_received"}, by("shoot 30000")},
+		{"syscall", 1, []string{"syscalls", "syscall_latency"}, by("write 100000 1")},
+		{"failed syscall", 1, []string{"syscall_errors"}, by("calls 5000")},
+		{"futex wait", 1, []string{"futex_wait"}, by("futex 10000 1000")},
+		{"softirq", 1, []string{"softirq_time", "softirqs"}, by("echo 4 20000 100")},
+		{"datagram", 1, []string{"udp_bytes", "udp_datagrams"}, by("echo 4 20000 100")},
+		{"process", 1, []string{"forks", "exits"}, by("fork 1000 0")},
+		{"process", 1, []string{"execs"}, by("children 50 end,0")},
+		{"signal", 1, []string{"signals"}, by("fork 1000 0")},
+		{"cached page", 1, []string{"page_cache_lookups"}, pages},
+		{"new page", 1, []string{"page_cache_misses"}, pages},
+		{"block request", 1, []string{"block_latency", "block_bytes", "block_requests"}, blocks},
+		{"reclaim", 1, []string{"reclaim_latency", "reclaimed_pages"}, reclaimed},
+		{"connection", 2, []string{"tcp_accepts", "tcp_connects", "tcp_closes", "tcp_connect_latency"}, connections},
+		{"failed connection", 1, []string{"tcp_connect_failures", "tcp_resets"}, refusals},
+		{"dropped packet", 1, []string{"packet_drops", "udp_drops"}, overflow},
+		{"dropped packet", 1, []string{"node_packet_drops"}, unwanted},
+		{"request", 2, requestNames, func(b *testing.B, _ *Set, g *group) func() {
+			port := startRedis(b, g)
+			return func() { redisBenchmark(b, g, port, 50000) }
+		}},
+	}
+}
+
+func pages(b *testing.B, _ *Set, g *group) func() {
+	w := startWorker(b, workerOptions{Cgroup: g})
+	file := holeFile(b, 30000*4096)
+	return func() {
+		w.do("pages drop %s", file)
+		w.do("pages read %s 30000", file)
+		w.do("pages read %s 30000", file)
+	}
+}
+
+func blocks(b *testing.B, _ *Set, g *group) func() {
+	d := testDisk(b)
+	w := startWorker(b, workerOptions{Cgroup: g})
+	return func() {
+		for range 10 {
+			w.do("disk write %s 500 4096", d.path)
+		}
+	}
+}
+
+func reclaimed(b *testing.B, _ *Set, g *group) func() {
+	w := startWorker(b, workerOptions{Cgroup: g})
+	file := holeFile(b, 48<<20)
+	limitMemory(b, g, w, 8<<20)
+	return func() { w.do("cache %s", file); w.do("cache %s", file) }
+}
+
+func connections(b *testing.B, _ *Set, g *group) func() {
+	server, client := startWorker(b, workerOptions{Cgroup: g}), startWorker(b, workerOptions{Cgroup: g})
+	at := server.do("listen l 4 128")["port"]
+	return func() {
+		server.tell("serve l 2000")
+		client.do("many 2000 1 4 %d", at)
+		server.answer()
+	}
+}
+
+func refusals(b *testing.B, _ *Set, g *group) func() {
+	w := startWorker(b, workerOptions{Cgroup: g})
+	at := w.do("listen l 4 128")["port"]
+	w.do("close l")
+	return func() { w.do("refused 3000 4 %d", at) }
+}
+
+// overflow sends datagrams to a socket that nobody reads, and that is full soon.
+func overflow(b *testing.B, _ *Set, g *group) func() {
+	w := startWorker(b, workerOptions{Cgroup: g})
+	at := w.do("udp u 4096")["port"]
+	return func() { w.do("datagrams 20000 100 %d", at) }
+}
+
+// unwanted sends datagrams to a port where there is no socket.
+func unwanted(b *testing.B, _ *Set, g *group) func() {
+	w := startWorker(b, workerOptions{Cgroup: g})
+	at := w.do("udp u 100000")["port"]
+	w.do("close u")
+	return func() { w.do("datagrams 20000 10 %d", at) }
+}
+
+// BenchmarkPrices measures what an event of each family costs, alone on its hooks:
+// the catalogue's table (`make prices`).
+func BenchmarkPrices(b *testing.B) {
+	var rows []catalogue.PriceRow
+	for _, l := range loads() {
+		for _, name := range l.families {
+			b.Run(name, func(b *testing.B) {
+				rows = append(rows, priceOf(b, l, name))
+				b.ReportMetric(rows[len(rows)-1].Ns, "ns/event")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+	for name, other := range like {
+		if i := slices.IndexFunc(rows, func(r catalogue.PriceRow) bool { return r.Family == other.family }); i >= 0 {
+			rows = append(rows, catalogue.PriceRow{Family: name, Each: other.each, Ns: rows[i].Ns, How: "as " + other.family})
+		}
+	}
+	for each, names := range map[string][]string{"task": taskNames, "socket": socketNames[:11]} {
+		b.Run(each, func(b *testing.B) {
+			ns := passPrice(b, each, names)
+			rows = append(rows, catalogue.PriceRow{Family: each, Each: each, Ns: ns, How: "measured"})
+			b.ReportMetric(ns, "ns/"+each)
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	updatePrices(b, rows)
+}
+
+// updatePrices puts rows in place of those of the same families.
+func updatePrices(b *testing.B, rows []catalogue.PriceRow) {
+	if *pricesFile == "" {
+		return
+	}
+	old, err := os.ReadFile(*pricesFile)
+	if err != nil {
+		b.Fatal(err)
+	}
+	before, err := catalogue.ReadPrices(bytes.NewReader(old))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := catalogue.WritePrices(&out, append(rows, before...)); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(*pricesFile, out.Bytes(), 0o644); err != nil {
+		b.Fatal(err)
+	}
+}
+
+type ran struct {
+	runs uint64
+	time time.Duration
+}
+
+// statistics are what the kernel says of the programs of a set.
+func statistics(s *Set) map[string]ran {
+	out := map[string]ran{}
+	s.eachProgram(func(name string, st *ebpf.ProgramStats) { out[name] = ran{st.RunCount, st.Runtime} })
+	return out
+}
+
+// priceOf measures one family: a load with the gate closed, then with it open.
+func priceOf(b *testing.B, l load, name string) catalogue.PriceRow {
+	s := want(b, name)
+	f := find(b, s, name)[0]
+	g := newGroup(b, nil)
+	tg := newTarget(b, s, []string{name}, g)
+	slot := tg.slot
+	if f.Owner == metric.OwnerNode || f.Owner == metric.OwnerBio {
+		slot = NodeSlot
+	}
+	run := l.start(b, s, g)
+	stats, err := ebpf.EnableStats(0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stats.Close()
+	var times [2]map[string]ran
+	var events uint64
+	for gate := range 2 { // closed, open
+		on := tg.families[:gate]
+		for _, at := range []uint32{tg.slot, slot} {
+			if err := s.Switch(at, on); err != nil {
+				b.Fatal(err)
+			}
+		}
+		before, counted := statistics(s), eventsOf(s, f, tg.slot, slot)
+		run()
+		times[gate] = statistics(s)
+		for p, t := range before {
+			now := times[gate][p]
+			times[gate][p] = ran{now.runs - t.runs, now.time - t.time}
+		}
+		events = eventsOf(s, f, tg.slot, slot) - counted
+	}
+	row := catalogue.PriceRow{Family: name, Each: l.each, How: "measured"}
+	if events == 0 {
+		b.Fatalf("the load has no event of %s", name)
+	}
+	ends := float64(max(1, l.ends))
+	if f.Kind == metric.Counter && f.Unit != metric.One {
+		ends = 1 // its events are runs
+	}
+	for _, p := range s.objects[f.Object].rungs[f] {
+		closed, open := times[0][p], times[1][p]
+		if s.objects[f.Object].iters[p] != nil || open.runs == 0 {
+			continue
+		}
+		price := metric.Price{Program: p, Open: mean(open), Closed: mean(closed), Runs: float64(open.runs) / float64(events) / ends}
+		row.Programs = append(row.Programs, price)
+		row.Ns += price.Open * price.Runs
+	}
+	return row
+}
+
+func mean(r ran) float64 { return float64(r.time) / float64(max(1, r.runs)) }
+
+// eventsOf counts what slots have of a family; one that counts bytes, time or pages has
+// an event for each run of the program that runs most.
+func eventsOf(s *Set, f *metric.Family, slots ...uint32) (n uint64) {
+	if f.Kind == metric.Counter && f.Unit != metric.One || f.Name == "reclaimed_pages" {
+		st := statistics(s)
+		for _, p := range s.objects[f.Object].rungs[f] {
+			n = max(n, st[p].runs)
+		}
+		return n
+	}
+	slices.Sort(slots)
+	for _, slot := range slices.Compact(slots) {
+		for _, r := range s.Read(slot, []*metric.Family{f}, nil) {
+			if n += r.Value; r.Hist != nil {
+				n += r.Hist.Count()
+			}
+		}
+	}
+	return n
+}
+
+// passPrice is the time of one task or socket in a pass, shared by the families of it.
+func passPrice(b *testing.B, each string, names []string) float64 {
+	s := want(b, names...)
+	g := newGroup(b, nil)
+	newTarget(b, s, names, g)
+	w := startWorker(b, workerOptions{Cgroup: g, NewNet: true, Env: []string{"GODEBUG="}})
+	w.do("park 2000")
+	w.do("namespaces 100 10")
+	stats, err := ebpf.EnableStats(0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stats.Close()
+	before := statistics(s)[each+"_tick"]
+	for range 20 {
+		if err := s.Tick(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	now := statistics(s)[each+"_tick"]
+	return mean(ran{now.runs - before.runs, now.time - before.time}) / float64(len(names))
+}
