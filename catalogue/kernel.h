@@ -126,6 +126,9 @@ struct sock {
 	struct sock_common __sk_common;
 	u16 sk_type, sk_protocol;
 	u32 sk_ack_backlog, sk_max_ack_backlog;
+	struct {
+		int counter;
+	} sk_drops;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct bpf_local_storage *sk_bpf_storage;
 };
@@ -134,6 +137,15 @@ struct tcp_sock {
 	u32 segs_in, segs_out, total_retrans, srtt_us;
 	u32 write_seq, snd_una, rcv_nxt, copied_seq;
 	u64 tcp_wstamp_ns;
+	u32 chrono_start, chrono_stat[3];
+	u8 chrono_type : 2;
+	bool is_mptcp;
+	struct tcp_rack {
+		u32 rtt_us;
+	} rack;
+};
+struct mptcp_sock {
+	struct sock *first;
 };
 struct socket {
 	struct sock *sk;

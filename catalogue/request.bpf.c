@@ -10,10 +10,8 @@
  * only then is it known whose they are. So most sockets of no interest have none,
  * and what fires for each segment and message of the node ends with one failed
  * look-up. */
-#include "vp.h"
+#include "descriptor.h"
 
-#define IPPROTO_TCP 6
-#define IPPROTO_MPTCP 262 /* what Go's net.Listen makes (since 1.24); most children are plain TCP */
 #define MSG_PEEK 2          /* include/linux/socket.h */
 #define MSG_ERRQUEUE 0x2000
 
@@ -352,20 +350,12 @@ SEC("iter/task_file")
 int request_pass(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *t = ctx->task;
-	struct file *file = ctx->file;
+	struct sock *sk = vp_held_sock(t, ctx->file);
 	struct request_port p;
 	struct tcp_sock *tp;
-	struct socket *s;
-	struct sock *sk;
 	bool listens;
 
-	if (!t || !file)
-		return 0;
-	s = bpf_sock_from_file(file);
-	if (!s)
-		return 0;
-	sk = s->sk;
-	if (!sk || (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP))
+	if (!sk)
 		return 0;
 	listens = sk->__sk_common.skc_state == LISTEN;
 	if (listens) {

@@ -4,169 +4,13 @@
  * target: sockets of every network namespace are tracked in storage made at
  * their state changes, read by a pass each tick and folded for the last time
  * when they close. Nothing happens per message. */
-#include "vp.h"
+#include "socket.h"
 
-#define IPPROTO_TCP 6
-#define SOCK_DONE 1 /* include/net/sock.h: enum sock_flags; tcp_fin sets it */
-
-/* include/net/tcp_states.h */
-enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
-
-const volatile u64 on_tcp_connect_latency, on_tcp_accepts, on_tcp_connects, on_tcp_connect_failures, on_tcp_closes, on_udp_drops;
+const volatile u64 on_tcp_connect_latency, on_tcp_accepts, on_tcp_connects, on_tcp_connect_failures, on_tcp_closes, on_tcp_lifetime, on_tcp_rtt, on_udp_drops;
 
 VP_HISTOGRAM(tcp_connect_latency);
-
-enum { IN, OUT };
-/* Totals of a target; what follows srtt is set anew by each pass. */
-struct socket_cell {
-	u64 tcp_sent_bytes, tcp_received_bytes, tcp_acked_bytes, tcp_retransmits;
-	u64 tcp_segments[2]; /* IN, OUT */
-	u64 tcp_accepts, tcp_connects, tcp_connect_failures, tcp_closes, udp_drops;
-	u64 srtt, established;    /* sum of ns over established connections, and their number */
-	u64 tcp_connections[5];   /* established, opening, closing, close_wait, listen */
-	u64 tcp_send_queue_bytes, tcp_receive_queue_bytes;
-	u64 tcp_listen_backlog, tcp_listen_backlog_limit;
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1024);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, u32);
-	__type(value, struct socket_cell);
-} socket_cells SEC(".maps");
-
-/* What of a socket has been added already, and whose it is. A child inherits the
- * storage of its listener (BPF_F_CLONE), and so the listener's owner. */
-struct socket_last {
-	u64 sent, received, acked, started;
-	u32 segs_in, segs_out, retrans;
-	u32 slot, gen; /* owner, where it is not the cgroup that made the socket */
-	u32 epoch;
-	u32 mine, other, other_slot; /* passes in which a task of the owner, of another target held it */
-	u32 srtt; /* us */
-	bool owned, active, closed;
-	bool settled; /* nothing came or went between two passes, and nothing was queued */
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct socket_last);
-} socket_lasts SEC(".maps");
-
-u32 vp_epoch; /* grows with each attachment */
-u32 vp_pass;  /* number of the last complete pass over descriptors */
-
-static __always_inline u32 owner(struct sock *sk, struct socket_last *l)
-{
-	if (l && l->owned && l->gen == vp_gen(l->slot))
-		return l->slot;
-	return vp_slot_of(sk->sk_cgrp_data.cgroup->kn->id);
-}
-
-static __always_inline void give(struct socket_last *l, u32 slot)
-{
-	l->slot = slot;
-	l->gen = vp_gen(slot);
-	l->owned = true;
-}
-
-struct counts {
-	u64 sent, received, acked;
-	u32 segs_in, segs_out, retrans;
-};
-
-/* Payload bytes. bytes_sent counts again what was retransmitted; bytes_received
- * counts the peer's FIN once it was taken in, bytes_acked the SYN that we sent and
- * our FIN (net/ipv4/tcp_input.c): what was acknowledged is never more than what
- * was sent. */
-static __always_inline struct counts read_counts(struct tcp_sock *tp, struct socket_last *l)
-{
-	struct counts c;
-	u64 acked;
-
-	c.segs_in = tp->segs_in; /* first: see socket_tick */
-	c.segs_out = tp->segs_out;
-	acked = tp->bytes_acked;
-	c.sent = tp->bytes_sent - tp->bytes_retrans;
-	c.received = tp->bytes_received; /* less the FIN: see payload */
-	if (acked && l->active)
-		acked--;
-	c.acked = acked < c.sent ? acked : c.sent;
-	c.retrans = tp->total_retrans;
-	return c;
-}
-
-/* A value that is read a little too low (two words are not read at once) is left
- * for the next fold. */
-static __always_inline void fold64(u64 *cell, u64 *last, u64 now)
-{
-	u64 old = *last;
-
-	if ((s64)(now - old) <= 0)
-		return;
-	old = __sync_lock_test_and_set(last, now);
-	__sync_fetch_and_add(cell, now - old);
-}
-
-static __always_inline void fold32(u64 *cell, u32 *last, u32 now)
-{
-	u32 old = *last;
-
-	if (old == now)
-		return;
-	old = __sync_lock_test_and_set(last, now);
-	__sync_fetch_and_add(cell, (u64)(u32)(now - old));
-}
-
-/* What was received without the FIN, which the kernel counts a little before it sets
- * the flag: the flag is looked at when all else is done. A FIN that came meanwhile
- * makes it a byte too low, which the next fold makes good. */
-static __always_inline u64 payload(struct sock *sk, u64 received)
-{
-	return received && sk->__sk_common.skc_flags & (1UL << SOCK_DONE) ? received - 1 : received;
-}
-
-static __always_inline void fold(struct sock *sk, struct tcp_sock *tp, struct socket_last *l, u32 slot)
-{
-	struct socket_cell *c = bpf_map_lookup_elem(&socket_cells, &slot);
-	struct counts n = read_counts(tp, l);
-
-	if (!c)
-		return;
-	fold64(&c->tcp_sent_bytes, &l->sent, n.sent);
-	fold64(&c->tcp_acked_bytes, &l->acked, n.acked);
-	fold32(&c->tcp_segments[IN], &l->segs_in, n.segs_in);
-	fold32(&c->tcp_segments[OUT], &l->segs_out, n.segs_out);
-	fold32(&c->tcp_retransmits, &l->retrans, n.retrans);
-	fold64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
-}
-
-/* Take what the socket has counted so far as the start. */
-static __always_inline void baseline(struct sock *sk, struct tcp_sock *tp, struct socket_last *l)
-{
-	struct counts n = read_counts(tp, l);
-
-	l->sent = n.sent;
-	l->received = payload(sk, n.received);
-	l->acked = n.acked;
-	l->segs_in = n.segs_in;
-	l->segs_out = n.segs_out;
-	l->retrans = n.retrans;
-	l->closed = l->settled = false;
-	l->epoch = vp_epoch;
-}
-
-/* A child has its listener's storage: it begins from 0, whatever came with the
- * handshake. */
-static __always_inline void begin(struct socket_last *l, bool active)
-{
-	l->active = active;
-	l->sent = l->received = l->acked = 0;
-	l->segs_in = l->segs_out = l->retrans = 0;
-	l->closed = l->settled = false;
-	l->epoch = vp_epoch;
-}
+VP_HISTOGRAM(tcp_lifetime);
+VP_HISTOGRAM(tcp_rtt);
 
 static __always_inline void count(u32 slot, u64 on, u64 *(*member)(struct socket_cell *))
 {
@@ -214,6 +58,54 @@ static __always_inline void claim(struct sock *sk, struct socket_last *l)
 		give(l, slot);
 }
 
+/* The latest round trip where the kernel has timed one, else the smoothed one (that of
+ * the handshake): one observation for a connection to which something came. */
+static __always_inline void observe_rtt(struct tcp_sock *tp, struct socket_last *l, u32 slot)
+{
+	u64 us;
+
+	if (l->segs_in == tp->segs_in || !vp_on(slot, on_tcp_rtt))
+		return;
+	us = tp->rack.rtt_us;
+	if (!us)
+		us = tp->srtt_us >> 3;
+	if (us)
+		vp_observe(&tcp_rtt, slot, 0, 1, us * 1000);
+}
+
+/* An established connection has ended. */
+static __always_inline void ended(struct tcp_sock *tp, struct socket_last *l, u32 slot)
+{
+	count(slot, on_tcp_closes, tcp_closes_of);
+	if (l->established && vp_on(slot, on_tcp_lifetime))
+		vp_observe(&tcp_lifetime, slot, 0, 1, bpf_ktime_get_ns() - l->established);
+	observe_rtt(tp, l, slot);
+}
+
+static __always_inline void listen_drops(struct sock *sk, struct socket_last *l, u32 slot)
+{
+	struct socket_cell *c = bpf_map_lookup_elem(&socket_cells, &slot);
+
+	if (c)
+		fold32(&c->tcp_listen_drops, &l->drops, sk->sk_drops.counter);
+}
+
+static __always_inline void enter_subflow(struct tcp_sock *tp, u32 slot)
+{
+	struct subflow s = { .epoch = vp_epoch, .slot = slot };
+	u64 address = (u64)tp;
+
+	if (bpf_map_update_elem(&socket_subflows, &address, &s, BPF_ANY))
+		vp_fail();
+}
+
+static __always_inline void leave_subflow(struct tcp_sock *tp)
+{
+	u64 address = (u64)tp;
+
+	bpf_map_delete_elem(&socket_subflows, &address);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 {
@@ -226,6 +118,8 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
+	if (from == LISTEN && to == CLOSE && is_subflow(tp))
+		leave_subflow(tp);
 	l = to == CLOSE ? bpf_sk_storage_get(&socket_lasts, sk, 0, 0) : track(sk);
 	if (!l)
 		return 0;
@@ -240,6 +134,8 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		l->active = false;
 		baseline(sk, tp, l);
 		claim(sk, l);
+		if (is_subflow(tp))
+			enter_subflow(tp, owner(sk, l));
 		break;
 	case SYN_RECV:
 		begin(l, from == SYN_SENT);
@@ -248,12 +144,13 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		if (l->epoch != vp_epoch) /* its listener was not known */
 			begin(l, from == SYN_SENT);
 		slot = owner(sk, l);
+		l->established = bpf_ktime_get_ns();
 		if (from == SYN_RECV) {
 			count(slot, on_tcp_accepts, tcp_accepts_of);
 		} else if (from == SYN_SENT) {
 			count(slot, on_tcp_connects, tcp_connects_of);
 			if (l->started && vp_on(slot, on_tcp_connect_latency))
-				vp_observe(&tcp_connect_latency, slot, 0, 1, bpf_ktime_get_ns() - l->started);
+				vp_observe(&tcp_connect_latency, slot, 0, 1, l->established - l->started);
 		}
 		break;
 	case CLOSE:
@@ -262,8 +159,10 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		slot = owner(sk, l);
 		if (from == SYN_SENT)
 			count(slot, on_tcp_connect_failures, tcp_connect_failures_of);
-		else if (from != LISTEN && from != SYN_RECV)
-			count(slot, on_tcp_closes, tcp_closes_of);
+		else if (from == LISTEN)
+			listen_drops(sk, l, slot);
+		else if (from != SYN_RECV)
+			ended(tp, l, slot);
 		fold(sk, tp, l, slot);
 		l->closed = true; /* tcp_disconnect may zero the counters after this */
 		break;
@@ -304,6 +203,7 @@ static __always_inline void gauges(struct sock *sk, struct socket_last *l, struc
 
 	__sync_fetch_and_add(&c->tcp_connections[kind_of(state)], 1);
 	if (state == LISTEN) {
+		fold32(&c->tcp_listen_drops, &l->drops, sk->sk_drops.counter);
 		__sync_fetch_and_add(&c->tcp_listen_backlog, sk->sk_ack_backlog);
 		__sync_fetch_and_add(&c->tcp_listen_backlog_limit, sk->sk_max_ack_backlog);
 	} else if (state == ESTABLISHED) {
@@ -331,15 +231,63 @@ static __always_inline bool queues(struct sock *sk, struct tcp_sock *tp, struct 
 /* Between passes over descriptors a socket may have been handed to another target
  * (a descriptor passed on, a process that moved): once no task of its owner holds
  * it any more, it is the holder's from here on. */
+static __always_inline bool handed_on(struct socket_last *l)
+{
+	return l->other == vp_pass && l->mine != vp_pass && vp_pass;
+}
+
 static __always_inline u32 settle(struct sock *sk, struct tcp_sock *tp, struct socket_last *l, u32 slot)
 {
-	if (l->other == vp_pass && l->mine != vp_pass && vp_pass) {
-		fold(sk, tp, l, slot);
+	if (!handed_on(l))
+		return slot;
+	fold(sk, tp, l, slot);
+	give(l, l->other_slot);
+	l->mine = vp_pass;
+	return l->other_slot;
+}
+
+static __always_inline struct subflow *subflow_of(u64 address)
+{
+	struct subflow *s = bpf_map_lookup_elem(&socket_subflows, &address);
+
+	return s && s->epoch == vp_epoch ? s : NULL;
+}
+
+/* The subflow of an MPTCP listener learns who holds its descriptors. */
+static __always_inline u32 settle_subflow(struct sock *sk, struct tcp_sock *tp, struct socket_last *l, u32 slot)
+{
+	struct subflow *s = subflow_of((u64)tp);
+
+	if (!s)
+		return slot;
+	l->mine = s->mine;
+	l->other = s->other;
+	l->other_slot = s->other_slot;
+	return s->slot = settle(sk, tp, l, slot);
+}
+
+/* An MPTCP listener that is older than we. */
+static __always_inline int held_listener(struct sock *sk, struct socket_last *l)
+{
+	struct sock *first = first_subflow(sk);
+	struct socket_cell *c;
+	u32 slot;
+
+	if (sk->__sk_common.skc_state != LISTEN)
+		return 0;
+	if (handed_on(l)) {
 		give(l, l->other_slot);
 		l->mine = vp_pass;
-		return l->other_slot;
 	}
-	return slot;
+	slot = owner(sk, l);
+	c = bpf_map_lookup_elem(&socket_cells, &slot);
+	if (!c)
+		return 0;
+	fold32(&c->tcp_listen_drops, &l->drops, BPF_CORE_READ(first, sk_drops.counter));
+	__sync_fetch_and_add(&c->tcp_connections[kind_of(LISTEN)], 1);
+	__sync_fetch_and_add(&c->tcp_listen_backlog, BPF_CORE_READ(first, sk_ack_backlog));
+	__sync_fetch_and_add(&c->tcp_listen_backlog_limit, BPF_CORE_READ(first, sk_max_ack_backlog));
+	return 0;
 }
 
 /* Where no segment came or went nothing has changed. The kernel counts a segment a
@@ -361,15 +309,22 @@ int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	if (!sk || !l || l->closed || l->epoch != vp_epoch)
 		return 0;
+	if (sk->sk_protocol == IPPROTO_MPTCP)
+		return held_listener(sk, l);
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	slot = settle(sk, tp, l, owner(sk, l));
+	slot = owner(sk, l);
+	if (sk->__sk_common.skc_state == LISTEN && is_subflow(tp))
+		slot = settle_subflow(sk, tp, l, slot);
+	else
+		slot = settle(sk, tp, l, slot);
 	c = bpf_map_lookup_elem(&socket_cells, &slot);
 	if (!c)
 		return 0;
 	was_still = still(tp, l);
 	if (!was_still || !l->settled) {
+		observe_rtt(tp, l, slot);
 		l->srtt = tp->srtt_us >> 3;
 		fold(sk, tp, l, slot);
 		l->settled = queues(sk, tp, c) && was_still;
@@ -378,45 +333,71 @@ int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* A pass over the descriptors of all tasks, at the start and now and then: finds
- * sockets that are older than we, and who holds each socket. vp_passing is the
- * number of the pass that runs. */
-u32 vp_passing;
+u32 vp_passing; /* number of the pass that runs */
 
-SEC("iter/task_file")
-int socket_pass(struct bpf_iter__task_file *ctx)
+static __always_inline void hold(struct sock *sk, struct socket_last *l, u32 slot)
 {
-	struct task_struct *t = ctx->task;
-	struct file *file = ctx->file;
-	struct socket_last *l;
-	struct tcp_sock *tp;
-	struct socket *s;
-	struct sock *sk;
-	u32 slot;
-
-	if (!t || !file)
-		return 0;
-	s = bpf_sock_from_file(file);
-	if (!s)
-		return 0;
-	sk = s->sk;
-	if (!sk || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || sk->__sk_common.skc_state == CLOSE)
-		return 0;
-	l = track(tp);
-	if (!l)
-		return 0;
-	if (l->epoch != vp_epoch)
-		baseline(sk, tp, l);
-	slot = vp_task_slot(t);
 	if (slot == owner(sk, l)) {
 		l->mine = vp_passing;
 	} else {
 		l->other = vp_passing;
 		l->other_slot = slot;
 	}
+}
+
+/* Of an MPTCP socket that listens; the passes note who holds it with its subflow. */
+static __always_inline void pass_mptcp(struct sock *sk, u32 slot)
+{
+	struct sock *first = first_subflow(sk);
+	struct subflow *s = subflow_of((u64)first);
+	struct socket_last *l;
+
+	if (s) {
+		if (slot == s->slot) {
+			s->mine = vp_passing;
+		} else {
+			s->other = vp_passing;
+			s->other_slot = slot;
+		}
+		return;
+	}
+	l = track(sk);
+	if (!l)
+		return;
+	if (l->epoch != vp_epoch) {
+		l->drops = BPF_CORE_READ(first, sk_drops.counter);
+		l->owned = l->closed = false;
+		l->epoch = vp_epoch;
+	}
+	hold(sk, l, slot);
+}
+
+/* A pass over the descriptors of all tasks, at the start and now and then: finds
+ * sockets that are older than we, and who holds each socket. */
+SEC("iter/task_file")
+int socket_pass(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct sock *sk = vp_held_sock(t, ctx->file);
+	struct socket_last *l;
+	struct tcp_sock *tp;
+	u32 slot;
+
+	if (!sk || sk->__sk_common.skc_state == CLOSE)
+		return 0;
+	slot = vp_task_slot(t);
+	if (sk->sk_protocol == IPPROTO_MPTCP) {
+		if (sk->__sk_common.skc_state == LISTEN)
+			pass_mptcp(sk, slot);
+		return 0;
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	l = tp ? track(tp) : NULL;
+	if (!l)
+		return 0;
+	if (l->epoch != vp_epoch)
+		baseline(sk, tp, l);
+	hold(sk, l, slot);
 	return 0;
 }
 

@@ -77,6 +77,22 @@ func socketRows() []metric.Family {
 			Source: "sock.sk_max_ack_backlog of listeners",
 		}),
 		row(metric.Family{
+			Name: "tcp_listen_drops", Unit: metric.One,
+			Help:   "Connections that the target's listeners turned away, each try of a peer once: the accept queue was full (nearly always), memory was short, or a filter said so. Of an MPTCP listener that is older than we, from the second window on.",
+			Source: "sock.sk_drops of listeners; in sum over a network namespace TcpExt ListenDrops",
+		}),
+		row(metric.Family{
+			Name: "tcp_send_busy_time", Unit: metric.Seconds,
+			Help:   "Time in which the target's connections had something to send that was not acknowledged yet, in sum over connections, in timer ticks of the kernel.",
+			Source: "tcp_sock.chrono_stat, TCP_INFO tcpi_busy_time",
+		}),
+		row(metric.Family{
+			Name: "tcp_send_limited_time", Unit: metric.Seconds,
+			Labels: []metric.Label{{Name: "by", Values: []string{"receive_window", "send_buffer"}}},
+			Help:   "The part of tcp_send_busy_time in which nothing could be sent because the peer had no room (its window was full: it reads too slowly), or because the target's own send buffer was too small.",
+			Source: "tcp_sock.chrono_stat, TCP_INFO tcpi_rwnd_limited, tcpi_sndbuf_limited",
+		}),
+		row(metric.Family{
 			Name: "tcp_accepts", Tier: metric.Event, Unit: metric.One,
 			Help:   "Connections that were established by a peer of the target, accepted by the process or not yet.",
 			Source: "inet_sock_set_state: SYN_RECV to ESTABLISHED",
@@ -100,6 +116,16 @@ func socketRows() []metric.Family {
 			Name: "tcp_connect_latency", Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
 			Help:   "Time from the target's connect to the established connection: the handshake, retries included.",
 			Source: "inet_sock_set_state: SYN_SENT to ESTABLISHED",
+		}),
+		row(metric.Family{
+			Name: "tcp_lifetime", Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
+			Help:   "Time from the handshake of a connection of the target to its end; those that were established before we looked are not in it.",
+			Source: "inet_sock_set_state: ESTABLISHED to CLOSE",
+		}),
+		row(metric.Family{
+			Name: "tcp_rtt", Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
+			Help:   "Round-trip times of the target's connections: of each to which something came, the latest that the kernel has timed, once a window and at its end; the smoothed one where it has timed none but the handshake.",
+			Source: "tcp_sock.rack.rtt_us, srtt_us, at each pass over sockets and at CLOSE",
 		}),
 		row(metric.Family{
 			Name: "udp_drops", Tier: metric.Event, Unit: metric.One, Rungs: [][]string{{"socket_udp_drop"}},

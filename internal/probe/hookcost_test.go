@@ -313,6 +313,31 @@ func BenchmarkPageCache(b *testing.B) {
 	}
 }
 
+// BenchmarkConnections is the cost of a connection that carries one message, to both
+// its ends.
+func BenchmarkConnections(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, socketNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			if gate == "open" {
+				newTarget(b, s, socketNames, g)
+			}
+			client, server := startWorker(b, workerOptions{Cgroup: g}), startWorker(b, workerOptions{Cgroup: g})
+			at := server.do("listen l 4 128")["port"]
+			const n = 5000
+			hookCost(b, s, "socket", n, "connection", func() {
+				server.tell("serve l %d", n)
+				client.do("many %d 100 4 %d", n, at)
+				server.answer()
+			})
+		})
+	}
+}
+
 // BenchmarkUDP is the cost of a datagram, sent and read, and BenchmarkDrops that of
 // one that nobody wants.
 func BenchmarkUDP(b *testing.B) {

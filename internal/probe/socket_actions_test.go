@@ -3,13 +3,17 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Sockets are kept by name and block. A family is 4 or 6: the loopback address.
+// Sockets are kept by name and block. A family is 4 or 6, the loopback address, and
+// 104 or 106 for MPTCP.
 func socketActions() map[string]action {
 	return map[string]action{
 		"socket": func(j *job, args []string) (answer, error) { return nil, j.socket(args[0], number(args, 1)) },
@@ -75,6 +79,10 @@ func socketActions() map[string]action {
 			}
 			return nil, nil
 		},
+		"lazy": func(j *job, args []string) (answer, error) { // name: acknowledge late
+			return nil, unix.SetsockoptInt(j.fds[args[0]], unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
+		},
+		"netstat":    func(*job, []string) (answer, error) { return netstat() },
 		"namespaces": func(j *job, args []string) (answer, error) { return j.namespaces(number(args, 0), number(args, 1)) },
 		"udp":        func(j *job, args []string) (answer, error) { return j.udp(args[0], number(args, 1)) }, // name, receive buffer
 		"datagrams": func(j *job, args []string) (answer, error) { // number, bytes each, port
@@ -87,7 +95,7 @@ func socketActions() map[string]action {
 }
 
 func localhost(family, port int) unix.Sockaddr {
-	if family == 6 {
+	if family%100 == 6 {
 		return &unix.SockaddrInet6{Port: port, Addr: [16]byte{15: 1}}
 	}
 	return &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}
@@ -105,11 +113,14 @@ func port(fd int) (int64, error) {
 }
 
 func (j *job) socket(name string, family int) error {
-	domain := unix.AF_INET
-	if family == 6 {
+	domain, protocol := unix.AF_INET, unix.IPPROTO_TCP
+	if family%100 == 6 {
 		domain = unix.AF_INET6
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if family > 100 {
+		protocol = unix.IPPROTO_MPTCP
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol)
 	j.fds[name] = fd
 	return err
 }
@@ -244,8 +255,24 @@ func info(fd int) (answer, error) {
 	return answer{
 		"sent": int64(i.Bytes_sent - i.Bytes_retrans), "received": int64(i.Bytes_received), "acked": int64(i.Bytes_acked),
 		"in": int64(i.Segs_in), "out": int64(i.Segs_out), "retransmits": int64(i.Total_retrans), "rtt": int64(i.Rtt),
+		"busy": int64(i.Busy_time), "rwnd": int64(i.Rwnd_limited), "sndbuf": int64(i.Sndbuf_limited), "min rtt": int64(i.Min_rtt),
 		"outq": int64(out), "inq": int64(in), "state": int64(i.State),
 	}, nil
+}
+
+// netstat is what the kernel counts of TCP in this network namespace.
+func netstat() (answer, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/netstat")
+	a, lines := answer{}, strings.Split(string(text), "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		for k := range names {
+			if n, err := strconv.ParseInt(values[k], 10, 64); err == nil {
+				a[strings.TrimSuffix(names[0], ":")+" "+names[k]] = n
+			}
+		}
+	}
+	return a, err
 }
 
 // deaf attaches a classic filter that lets nothing in.

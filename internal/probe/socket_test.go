@@ -12,7 +12,8 @@ import (
 // socketNames are the families of object socket that count per TCP socket.
 var socketNames = []string{"tcp_sent_bytes", "tcp_received_bytes", "tcp_acked_bytes", "tcp_segments", "tcp_retransmits", "tcp_srtt",
 	"tcp_connections", "tcp_send_queue_bytes", "tcp_receive_queue_bytes", "tcp_listen_backlog", "tcp_listen_backlog_limit",
-	"tcp_accepts", "tcp_connects", "tcp_connect_failures", "tcp_closes", "tcp_connect_latency"}
+	"tcp_listen_drops", "tcp_send_busy_time", "tcp_send_limited_time",
+	"tcp_accepts", "tcp_connects", "tcp_connect_failures", "tcp_closes", "tcp_connect_latency", "tcp_lifetime", "tcp_rtt"}
 
 // A side is a worker and the target that it is measured as.
 type side struct {
