@@ -14,7 +14,8 @@ export CGO_ENABLED := 0
 export GOFLAGS     := $(sort $(shell go env GOFLAGS 2>/dev/null) -trimpath -tags=grpcnotrace)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run test lint gen gen-check unit vm churn oracle oracle-analysis bench bench-analysis planted prices tools cross clean FORCE
+# Whatever has a line in the help.
+.PHONY: FORCE $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +82,9 @@ planted: ## Print what each algorithm finds of planted causes (15 minutes; PLANT
 prices: ## Measure what an event of each family costs, into catalogue/prices.csv; on a quiet machine (root)
 	go test ./internal/probe -run xxx -bench Prices -benchtime 1x -prices ../../catalogue/prices.csv
 	go test ./internal/agent -run xxx -bench FilePrices -benchtime 1x -prices ../../catalogue/prices.csv
+
+bench-overhead: build ## Print what nginx, Redis, PostgreSQL and Envoy lose beside ViperProbe and others; on a quiet machine (root; BENCH="-classes -rounds N -load SECONDS")
+	test/bench/overhead.sh go run ./test/bench -agent $(PREFIX)/viperprobe-agent -only loads $(BENCH)
 
 tools: ## Install the Debian packages that tests need, and only what is missing (root)
 	@test/tools.sh

@@ -22,6 +22,10 @@ type bench struct {
 	agent, viperprobe string
 	rounds            int
 	seconds           int
+	servers           []string // of the loads
+	classes           bool
+	load              float64 // seconds of each
+	envoy             string
 	peers             peerFlags
 	host              *cgroup.Host
 }
@@ -31,13 +35,18 @@ func main() {
 		os.Exit(play(role))
 	}
 	b := &bench{}
-	only := flag.String("only", "storm,tiers,loads,hooks", "sections to run")
+	only := flag.String("only", "storm,tiers,hooks", "sections to run; there is loads too")
+	servers := flag.String("servers", "nginx,redis,postgresql,envoy", "servers of the section loads; envoy is put in front of nginx")
+	flag.BoolVar(&b.classes, "classes", false, "each class of families in the section loads, too")
+	flag.Float64Var(&b.load, "load", 2, "seconds of each load")
+	flag.StringVar(&b.envoy, "envoy", "", "Envoy's program")
 	flag.StringVar(&b.agent, "agent", "bin/viperprobe-agent", "the agent's program")
 	flag.StringVar(&b.viperprobe, "viperprobe", "bin/viperprobe", "viperprobe's program")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of each comparison, in turn")
 	flag.IntVar(&b.seconds, "seconds", 10, "how long the tiers are measured in each round; peers are scraped every 5")
 	flag.Var(&b.peers, "peer", "compare tiers and loads with this program too: name=command, or name=URL@command if it is to be scraped; may be repeated")
 	flag.Parse()
+	b.servers = strings.Split(*servers, ",")
 	if err := b.run(strings.Split(*only, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: FAILED:", err)
 		os.Exit(1)

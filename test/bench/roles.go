@@ -24,6 +24,8 @@ func play(role string) int {
 		err = pong()
 	case "tenant":
 		err = tenant()
+	case "load":
+		err = load()
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)

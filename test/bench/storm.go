@@ -14,6 +14,7 @@ import (
 	"viperprobe.dev/viperprobe/test/rig"
 )
 
+// perCgroup is the distribution of waits for a CPU, by cgroup, as one asks bpftrace.
 const perCgroup = `
 tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @q[args->pid] = nsecs; }
 tracepoint:sched:sched_switch {
@@ -22,6 +23,9 @@ tracepoint:sched:sched_switch {
   $s = @q[args->next_pid];
   if ($s) { @us[@cg[args->next_pid]] = hist((nsecs - $s) / 1000); delete(@q[args->next_pid]); }
 }`
+
+// bpftrace asks that, in a mount namespace where tracefs is.
+var bpftrace = []string{"unshare", "--mount", "sh", "-c", `mount -t debugfs debugfs /sys/kernel/debug; mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$0"`, perCgroup}
 
 // storm measures the time that a switch between two processes on one CPU takes
 // longer with each subject.
@@ -34,14 +38,13 @@ func (b *bench) storm() error {
 	mine := func(families string) []string {
 		return []string{b.agent, "run", "--families", families, "--cgroup", g.Path}
 	}
-	trace := []string{"unshare", "--mount", "sh", "-c", `mount -t debugfs debugfs /sys/kernel/debug; mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$0"`, perCgroup}
 	subjects := []subject{
 		{name: "nothing"},
 		{name: "ViperProbe, runq_latency", command: mine("runq_latency")},
 		{name: "ViperProbe, runq_latency and oncpu_slice", command: mine("runq_latency,oncpu_slice")},
 		{name: "ViperProbe, other cgroups only", command: []string{b.agent, "run", "--families", "runq_latency", "--cgroup", "/vp-bench-nobody"}},
 		{name: "libbpf-tools runqlat -c, one cgroup", command: []string{"runqlat", "-c", g.V2, "1"}},
-		{name: "bpftrace, histogram per cgroup", command: trace},
+		{name: "bpftrace, histogram per cgroup", command: bpftrace},
 	}
 	times := map[string][]float64{}
 	if err := inTurn(subjects, b.rounds, func(s subject, _ *running) error {

@@ -37,13 +37,7 @@ func (s *stage) mark(a *rig.Agent) (*mark, error) {
 		if m.others[name] == nil {
 			m.others[name] = map[string]float64{}
 		}
-		if g.V1["cpuacct"] != "" {
-			m.others[name]["cpu usage"], err = g.Number("cpuacct", "cpuacct.usage", "")
-			m.others[name]["cpu usage"] /= 1e9
-		} else {
-			m.others[name]["cpu usage"], err = g.Number("cpu", "cpu.stat", "usage_usec")
-			m.others[name]["cpu usage"] /= 1e6
-		}
+		m.others[name]["cpu usage"], err = g.CPU()
 		if err != nil {
 			return nil, err
 		}

@@ -92,6 +92,16 @@ func (g *Group) Start(cmd *exec.Cmd) error {
 	return nil
 }
 
+// CPU is the CPU time of the cgroup so far, in seconds.
+func (g *Group) CPU() (float64, error) {
+	if g.V1["cpuacct"] != "" {
+		n, err := g.Number("cpuacct", "cpuacct.usage", "")
+		return n / 1e9, err
+	}
+	n, err := g.Number("cpu", "cpu.stat", "usage_usec")
+	return n / 1e6, err
+}
+
 // Number reads one number of a file of the cgroup: the whole file, or the line
 // that begins with key.
 func (g *Group) Number(controller, file, key string) (float64, error) {
