@@ -65,6 +65,7 @@ var homes = map[string][]string{
 	"google.golang.org/protobuf/types/known/timestamppb": {"internal/web"},   // a field of theirs
 	"golang.org/x/crypto/bcrypt":                         {"internal/web"},   // basic auth
 	"github.com/oklog/ulid":                              {"internal/store"}, // names the blocks of prometheus/tsdb
+	"github.com/parquet-go/parquet-go":                   {"internal/recording"},
 	"github.com/jackc/pgx":                               {"internal/store"},
 	"github.com/spf13/cobra":                             {"cmd/*"},
 	"github.com/spf13/pflag":                             {"cmd/*"},
@@ -84,6 +85,7 @@ const agentModules = 15
 var agentNever = map[string]string{
 	"k8s.io":                                "the process with kernel rights has no cluster rights",
 	"database/sql":                          "the agent stores nothing; batches go to the collector",
+	"github.com/parquet-go/parquet-go":      {"internal/recording"},
 	"github.com/jackc/pgx":                  "the agent stores nothing; batches go to the collector",
 	"github.com/prometheus/prometheus/tsdb": "80 modules; the agent stores nothing",
 	"html/template":                         "it turns off the linker's dead method removal (grpc needs -tags grpcnotrace)",

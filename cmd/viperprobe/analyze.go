@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,13 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
+	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/recording"
 )
 
 // An analyzer is the flags of analyze.
 type analyzer struct {
-	flags      flags
+	selection
 	output     choice
 	algorithms []string
 	holdOut    []string
@@ -27,8 +27,9 @@ type analyzer struct {
 	budget     float64
 	slo        []string
 	split      string
-	step       span
 	html       string
+	cost       string
+	calls      string
 	reading    recording.Options
 }
 
@@ -49,15 +50,17 @@ type failedAlgorithm struct {
 func newAnalyze(p parts) *cobra.Command {
 	a := analyzer{output: oneOf("table", "json"), task: oneOf(words(analysis.Tasks())...)}
 	c := &cobra.Command{
-		Use:   "analyze SOURCE",
+		Use:   "analyze [SOURCE]",
 		Short: "Find the few series that matter in a recording",
 		Long: `Analyze finds, among recorded series, the few that tell of trouble. SOURCE is a CSV
-file or a folder of them.
+or Parquet file, or a folder of them; without it, what the running instance has
+stored, or the store in --store.
 
 A file has the header time,NAME,...; time in unix seconds or RFC 3339, optional
 columns slo (1: violated), run and workload (what a run's load was like). A name says
 whose a series is and what of it: container/family.p99, or as Prometheus writes it,
-family{container="web"}. Rows without a value have an empty cell.
+family{container="web"}. Rows without a value have an empty cell. What export writes
+is read, too.
 
 With an SLO all algorithms are judged side by side: each selects without some of the
 runs, and is asked to predict those. Without one, kshape selects by shape alone.
@@ -67,18 +70,32 @@ Algorithms:
 -o json prints, of one --algorithm, {algorithm, k, silhouette, clusters: [{members[],
 representative, container}], critical: [{series, why, ...}], ...}; of several, an
 array of these.` + codes("3 some algorithm could not do its work"),
-		Example: `  viperprobe analyze recording.csv
+		Example: `  viperprobe analyze --since 30m --slo 'nginx/request_latency p99 > 50ms'
+  viperprobe analyze recording.csv
   viperprobe analyze recording.csv --algorithm kshape --k 3 --seed 1 -o json
   viperprobe analyze recording.csv --slo 'request_latency p99 > 50ms' --split 10m
   viperprobe analyze recording.csv --html report.html`,
-		Args: arguments("a SOURCE", 1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(fmt.Errorf("want one SOURCE, have %d; put files into a folder", len(args)))
+			}
+			return nil
+		},
 	}
 	a.bind(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := a.check(p); err != nil {
+		p, err := p.withProbes(a.probes)
+		if err != nil {
 			return usage(err)
 		}
-		out, err := a.analyze(c.Context(), args[0])
+		if err := a.check(p, args); err != nil {
+			return usage(err)
+		}
+		r, source, err := a.read(c, p, args)
+		if err != nil {
+			return err
+		}
+		out, err := a.analyze(c, r, source)
 		if err != nil {
 			return err
 		}
@@ -88,7 +105,7 @@ array of these.` + codes("3 some algorithm could not do its work"),
 }
 
 func (a *analyzer) bind(c *cobra.Command) {
-	a.flags.FlagSet = c.Flags()
+	a.bindPlace(c, "1h")
 	f := &a.flags
 	f.StringSliceVar(&a.algorithms, "algorithm", nil, "only these, joined by commas; all (default: all with an SLO, else kshape)")
 	f.text(&a.task, "task", "task", "what the set is for: "+strings.Join(a.task.words, ", "))
@@ -102,12 +119,24 @@ func (a *analyzer) bind(c *cobra.Command) {
 	f.StringSliceVar(&a.holdOut, "hold-out", nil, "runs that nothing is learnt from, to judge by (default: every workload, or run, in turn)")
 	f.Float64Var(&a.budget, "budget", 0, "most that a selection may cost (default: no limit)")
 	f.StringVar(&a.html, "html", "", "write a report with plots to this file, too")
+	f.StringVar(&a.cost, "cost", "", "what families cost: what viperprobe cost -o json prints, or CSV with the header family,cost (default: each counts as 1)")
+	f.StringVar(&a.calls, "calls", "", "which service calls which, for sieve: CSV with the header caller,callee")
 	f.output(&a.output)
 }
 
 // check is every fault of the command line.
-func (a *analyzer) check(p parts) error {
-	faults := a.flags.faults
+func (a *analyzer) check(p parts, args []string) error {
+	var faults []error
+	if err := a.selection.check(time.Now()); err != nil {
+		faults = append(faults, err)
+	}
+	if len(args) > 0 {
+		for _, name := range []string{"target", "since", "until", "url", "store"} {
+			if a.flags.Changed(name) {
+				faults = append(faults, fmt.Errorf("--%s: goes without a SOURCE: it says what to read of a store", name))
+			}
+		}
+	}
 	var names []string
 	for _, x := range analysis.Algorithms() {
 		names = append(names, x.Name)
@@ -166,16 +195,53 @@ func (a *analyzer) chosen(r *recording.Recording) (names []string) {
 	return names
 }
 
-func (a *analyzer) analyze(ctx context.Context, source string) (*analyzed, error) {
-	r, err := recording.ReadFiles(source, a.reading)
+// read reads the recording and what stands beside it.
+func (a *analyzer) read(c *cobra.Command, p parts, args []string) (r *recording.Recording, source string, err error) {
+	var calls []analysis.Call
+	if a.calls != "" {
+		if calls, err = recording.ReadCalls(a.calls); err != nil {
+			return nil, "", fmt.Errorf("--calls: %w", err)
+		}
+	}
+	if len(args) > 0 {
+		source = args[0]
+		r, err = recording.ReadFiles(source, a.reading)
+	} else {
+		source = "the store"
+		r, err = a.readStore(c, p)
+	}
+	if err == nil {
+		r.Calls = calls
+	}
+	return r, source, err
+}
+
+// readStore reads what a running instance has stored, or a store, of everything but
+// the agent itself.
+func (a *analyzer) readStore(c *cobra.Command, p parts) (*recording.Recording, error) {
+	families := slices.DeleteFunc(slices.Clone(p.families), func(f *metric.Family) bool { return f.Tier == metric.Self })
+	s, err := a.open(c.Context())
 	if err != nil {
 		return nil, err
 	}
+	r, err := recording.FromRows(c.Context(), "the store", a.rows(c.Context(), s, families), a.reading)
+	return r, errors.Join(err, a.tellGaps(c, s), s.Close())
+}
+
+func (a *analyzer) analyze(c *cobra.Command, r *recording.Recording, source string) (*analyzed, error) {
+	o := analysis.Options{Task: analysis.Task(a.task.value), K: a.k, Count: a.take, Seed: a.seed, HoldOut: a.holdOut, Budget: a.budget}
+	var err error
+	if a.cost != "" {
+		if o.Costs, err = recording.ReadCosts(a.cost); err != nil {
+			return nil, fmt.Errorf("--cost: %w", err)
+		}
+	}
+	bar := newProgress(c.ErrOrStderr())
+	o.Progress = bar.show
 	names := a.chosen(r)
 	out := &analyzed{source: source, recording: r, single: len(names) == 1}
-	results, errs := analysis.Compare(r.Recording, analysis.Options{
-		Task: analysis.Task(a.task.value), K: a.k, Count: a.take, Seed: a.seed, HoldOut: a.holdOut, Budget: a.budget,
-	}, names...)
+	results, errs := analysis.Compare(r.Recording, o, names...)
+	bar.clear()
 	for i, err := range errs {
 		if err != nil {
 			out.failed = append(out.failed, failedAlgorithm{names[i], err})
@@ -186,7 +252,7 @@ func (a *analyzer) analyze(ctx context.Context, source string) (*analyzed, error
 	if len(out.results) == 0 {
 		return nil, fmt.Errorf("analyze %s: %w", source, out.failed[0].err)
 	}
-	return out, ctx.Err()
+	return out, c.Context().Err()
 }
 
 func algorithmHelp() string {

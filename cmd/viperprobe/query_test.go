@@ -29,7 +29,7 @@ func stored(t *testing.T) (s *store.Store, dir string, start time.Time) {
 		}
 	})
 	f := testFamilies()
-	target := &metric.Target{ID: "1", Kind: metric.Container, Node: "n", Container: "redis", Cgroup: "/redis", Started: start.Add(-time.Hour)}
+	target := &metric.Target{ID: "1", Kind: metric.Container, Node: "n", Container: "redis", Workload: "Deployment/redis", Pattern: "redis", Cgroup: "/redis", Started: start.Add(-time.Hour)}
 	for i, at := range []int{1, 2, 12} {
 		n := uint64(i + 1)
 		end := start.Add(time.Duration(at) * time.Second)
@@ -71,7 +71,7 @@ func TestQuery(t *testing.T) {
 			{"query runq -o json", []string{"["}},
 			{"query tcp_sent_bytes -o json --target none", []string{"[]", ""}},
 			{"query tcp_sent_bytes", []string{"TIME                     TARGET  LABEL  VALUE  (bytes)"}},
-			{"export tcp_sent_bytes", []string{"time,family,target,label,value,count,sum,p50,p90,p99", at(0) + ",tcp_sent_bytes,redis,,0,,,,,", at(1) + ",tcp_sent_bytes,redis,,500,,,,,", at(2) + ",tcp_sent_bytes,redis,,1000,,,,,", at(12) + ",tcp_sent_bytes,redis,,1500,,,,,", ""}},
+			{"export tcp_sent_bytes", []string{"time,family,target,label,value,count,sum,p50,p90,p99,kind,per_second,workload,pattern", at(0) + exported("0"), at(1) + exported("500"), at(2) + exported("1000"), at(12) + exported("1500"), ""}},
 		} {
 			code, out, faults := command(t, append(strings.Fields(tc.args), place...)...)
 			if code != exitOK {
@@ -92,6 +92,10 @@ func TestQuery(t *testing.T) {
 			}
 		}
 	}
+}
+
+func exported(total string) string {
+	return ",tcp_sent_bytes,redis,," + total + ",,,,,,counter,,Deployment/redis,redis"
 }
 
 // Rows of histograms have what was seen since the row before.
@@ -122,7 +126,7 @@ func TestQueryFaults(t *testing.T) {
 		{"query runq --url http://127.0.0.1:1", exitFailure, []string{"ask http://127.0.0.1:1: nothing listens there; start `viperprobe run`"}},
 		{"query runq --store " + dir, exitFailure, []string{"open store " + dir, "viperprobe run makes one"}},
 		{"query runq --store a --url http://a", exitUsage, []string{"--url and --store: give one"}},
-		{"export runq -o json", exitUsage, []string{`--output: want csv, have "json"`}},
+		{"export runq -o json", exitUsage, []string{`--output: want csv, parquet, have "json"`}},
 	} {
 		code, out, faults := command(t, strings.Fields(tc.args)...)
 		if code != tc.code || out != "" {

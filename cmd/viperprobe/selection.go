@@ -35,15 +35,22 @@ type selection struct {
 }
 
 func (s *selection) bind(c *cobra.Command, since string) {
-	s.flags.FlagSet = c.Flags()
+	s.bindPlace(c, since)
 	f := &s.flags
-	f.StringVar(&s.target, "target", "", "glob on a target's name, container, pod, cgroup or id; * does not cross /, and /** at the end means the tree")
-	f.StringVar(&s.since, "since", since, "begin: how long ago, or a time as RFC 3339")
-	f.StringVar(&s.until, "until", "", "end, in the same ways (default now)")
 	f.StringVar(&s.by, "by", "target", "sum by target, pod, workload, namespace, node or pattern")
 	f.BoolVar(&s.rate, "rate", false, "counters and histograms per second")
 	f.text(&s.step, "step", "duration", "one row for each step of this length (default: one for each window)")
 	f.Lookup("step").DefValue = ""
+}
+
+// bindPlace binds where and when to read, and of which targets.
+func (s *selection) bindPlace(c *cobra.Command, since string) {
+	s.flags.FlagSet = c.Flags()
+	s.by = "target"
+	f := &s.flags
+	f.StringVar(&s.target, "target", "", "glob on a target's name, container, pod, cgroup or id; * does not cross /, and /** at the end means the tree")
+	f.StringVar(&s.since, "since", since, "begin: how long ago, or a time as RFC 3339")
+	f.StringVar(&s.until, "until", "", "end, in the same ways (default now)")
 	s.instance.bind(f, "address of a running instance; may hold user:password@")
 	f.probes(&s.probes)
 	f.StringVar(&s.dir, "store", defaultStore, "directory of a store, read when it is given, or when nothing runs at --url")

@@ -35,7 +35,7 @@ func readCSV(file string, r io.Reader, b *budget, n namer) (*table, error) {
 	}
 	header = append([]string{}, header...)
 	if isLong(header) {
-		return readLongCSV(file, in, header, b)
+		return readLongCSV(file, in, header, b, n)
 	}
 	w, err := newWide(file, header, b, n)
 	if err != nil {

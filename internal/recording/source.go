@@ -63,7 +63,7 @@ func list(path string) ([]string, error) {
 	}
 	var files []string
 	for _, e := range entries {
-		if format(e.Name()) != "" && !strings.HasPrefix(e.Name(), ".") {
+		if formatOf(e.Name()) != "" && !strings.HasPrefix(e.Name(), ".") {
 			files = append(files, filepath.Join(path, e.Name()))
 		}
 	}
@@ -77,8 +77,8 @@ func list(path string) ([]string, error) {
 	return files, nil
 }
 
-// format is that of a file, by its name.
-func format(name string) string {
+// formatOf is that of a file, by its name.
+func formatOf(name string) string {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".csv":
 		return "csv"
@@ -100,6 +100,9 @@ func readFile(name string, b *budget, n namer) (*table, error) {
 	}
 	if mode := info.Mode(); !mode.IsRegular() && mode.Type()&fs.ModeNamedPipe == 0 && mode.Type()&fs.ModeCharDevice == 0 {
 		return nil, &Fault{Source: name, What: "it is no file"}
+	}
+	if formatOf(name) == "parquet" {
+		return readParquet(name, f, info.Size(), b, n)
 	}
 	return readCSV(name, f, b, n)
 }

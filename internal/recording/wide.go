@@ -30,6 +30,24 @@ func (w *wide) fault(line, column int, what string) error {
 
 // addText adds a row of text.
 func (w *wide) addText(line int, cells []string) error {
+	if err := w.begin(line, cells); err != nil {
+		return err
+	}
+	for i, c := range w.columns {
+		if c == nil {
+			continue
+		}
+		x, err := readNumber(cells[i])
+		if err != nil {
+			return w.fault(line, i, err.Error())
+		}
+		c.values = append(c.values, x)
+	}
+	return nil
+}
+
+// begin adds the time and the mark of a row, by the cells that are no values.
+func (w *wide) begin(line int, cells []string) error {
 	at, err := w.clock.read(cells[w.timeAt])
 	if err != nil {
 		return w.fault(line, w.timeAt, err.Error())
@@ -46,24 +64,10 @@ func (w *wide) addText(line int, cells []string) error {
 			return w.fault(line, w.sloAt, err.Error())
 		}
 	}
-	if err := w.begin(line, at, m); err != nil {
-		return err
-	}
-	for i, c := range w.columns {
-		if c == nil {
-			continue
-		}
-		x, err := readNumber(cells[i])
-		if err != nil {
-			return w.fault(line, i, err.Error())
-		}
-		c.values = append(c.values, x)
-	}
-	return nil
+	return w.addMark(line, at, m)
 }
 
-// begin adds the time and the mark of a row.
-func (w *wide) begin(line int, at float64, m mark) error {
+func (w *wide) addMark(line int, at float64, m mark) error {
 	n := len(w.times)
 	if n >= w.budget.Rows {
 		return &Fault{Source: w.file, Line: line, What: fmt.Sprintf("more than %d rows; take less time or a longer step", w.budget.Rows)}

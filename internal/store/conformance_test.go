@@ -247,7 +247,9 @@ func steps(t *testing.T, e engine) {
 		put(t, e, batchAt(seq, one(container("a"), counter(sent, 10, uint64(10*seq)))))
 	}
 	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
-	row := func(s int, v float64) Row { return Row{Time: at(s), Target: "shop/a-0/a", Value: v} }
+	row := func(s int, v float64) Row {
+		return Row{Time: at(s), Target: "shop/a-0/a", Workload: "Deployment/a", Value: v}
+	}
 	q := Query{Family: sent, From: at(0), To: at(10), Step: 5 * time.Second}
 	wantEqual(t, "totals", rows(t, e, q), []Row{row(5, 50), row(10, 100)})
 	q.Rate = true
@@ -274,7 +276,10 @@ func labelValues(t *testing.T, e engine) {
 	for i := range got {
 		got[i].Time = time.Time{}
 	}
-	wantEqual(t, "rows", got, []Row{{Target: "shop/a-0/a", Labels: [2]string{"sda"}, Value: 1}, {Target: "shop/a-0/a", Labels: [2]string{"sdb"}, Value: 2}})
+	wantEqual(t, "rows", got, []Row{
+		{Target: "shop/a-0/a", Workload: "Deployment/a", Labels: [2]string{"sda"}, Value: 1},
+		{Target: "shop/a-0/a", Workload: "Deployment/a", Labels: [2]string{"sdb"}, Value: 2},
+	})
 	if got[0].Label() != "sda" {
 		t.Errorf("label %q", got[0].Label())
 	}

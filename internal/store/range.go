@@ -49,7 +49,10 @@ type Row struct {
 	Time   time.Time
 	Target string    // name of the target, pod, workload, node or pattern
 	Labels [2]string // values of the family's labels
-	Value  float64   // counter: total, or with Rate increase per second; gauge: last value
+
+	Workload, Pattern string // of the target, ByTarget only
+
+	Value float64 // counter: total, or with Rate increase per second; gauge: last value
 
 	// Histograms: what was observed since the row before, with Rate per second.
 	// Quantiles are NaN when that was nothing.
@@ -98,7 +101,8 @@ func (r *Reader) rangeRows(ctx context.Context, q Query, yield func(Row, error) 
 	rows := 0
 	for _, key := range slices.SortedFunc(maps.Keys(groups), rowKey.compare) {
 		windows := map[int64]*window{}
-		for _, s := range groups[key] {
+		group := groups[key]
+		for _, s := range group.series {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("query %s: %w", q.Family.Name, err)
 			}
@@ -110,7 +114,9 @@ func (r *Reader) rangeRows(ctx context.Context, q Query, yield func(Row, error) 
 			if rows++; rows > r.maxRows {
 				return fmt.Errorf("query %s: more than %d rows; ask for less time (--since), fewer targets (--target), or a longer step (--step)", q.Family.Name, r.maxRows)
 			}
-			if !yield(windows[t].row(q, key, t), nil) {
+			row := windows[t].row(q, key, t)
+			row.Workload, row.Pattern = group.workload, group.pattern
+			if !yield(row, nil) {
 				return data.Close()
 			}
 		}
@@ -144,8 +150,14 @@ func (k rowKey) compare(o rowKey) int {
 	return slices.Compare(k.labels[:], o.labels[:])
 }
 
+// A rowGroup is the series that make one row.
+type rowGroup struct {
+	series            []storage.Series
+	workload, pattern string
+}
+
 // collect finds the series of q and puts those together that make one row.
-func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey][]storage.Series, error) {
+func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey]*rowGroup, error) {
 	infos := map[string]labels.Labels{}
 	set := data.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, InfoName))
 	for set.Next() {
@@ -155,7 +167,7 @@ func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey][]s
 	if err := set.Err(); err != nil {
 		return nil, err
 	}
-	groups := map[rowKey][]storage.Series{}
+	groups := map[rowKey]*rowGroup{}
 	set = data.Select(ctx, true, nil, labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, q.Family.PromName()))
 	for set.Next() {
 		s := set.At()
@@ -167,7 +179,13 @@ func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey][]s
 		for i := range q.Family.Labels {
 			key.labels[i] = s.Labels().Get(q.Family.Labels[i].Name)
 		}
-		groups[key] = append(groups[key], s)
+		if groups[key] == nil {
+			groups[key] = &rowGroup{}
+			if q.By == "" || q.By == ByTarget {
+				groups[key].workload, groups[key].pattern = t.Workload, t.Pattern
+			}
+		}
+		groups[key].series = append(groups[key].series, s)
 	}
 	return groups, set.Err()
 }

@@ -20,9 +20,13 @@ type rowLine struct {
 	Time   time.Time `json:"time,omitzero"`
 	Target string    `json:"target"`
 	Labels []string  `json:"labels,omitempty"`
-	Value  float64   `json:"value"`
-	Hist   *rowHist  `json:"histogram,omitempty"`
-	Error  string    `json:"error,omitempty"`
+
+	Workload string `json:"workload,omitempty"`
+	Pattern  string `json:"pattern,omitempty"`
+
+	Value float64  `json:"value"`
+	Hist  *rowHist `json:"histogram,omitempty"`
+	Error string   `json:"error,omitempty"`
 }
 
 type rowHist struct {
@@ -111,7 +115,9 @@ func (s *server) gaps(w http.ResponseWriter, r *http.Request) {
 }
 
 func encodeRow(r store.Row, f *metric.Family) rowLine {
-	line := rowLine{Time: r.Time, Target: r.Target, Value: r.Value, Labels: r.Labels[:len(f.Labels)]}
+	line := rowLine{
+		Time: r.Time, Target: r.Target, Value: r.Value, Labels: r.Labels[:len(f.Labels)], Workload: r.Workload, Pattern: r.Pattern,
+	}
 	if f.Kind == metric.Histogram {
 		number := func(x float64) *float64 {
 			if math.IsNaN(x) {
@@ -125,7 +131,7 @@ func encodeRow(r store.Row, f *metric.Family) rowLine {
 }
 
 func decodeRow(line rowLine) store.Row {
-	r := store.Row{Time: line.Time, Target: line.Target, Value: line.Value}
+	r := store.Row{Time: line.Time, Target: line.Target, Value: line.Value, Workload: line.Workload, Pattern: line.Pattern}
 	copy(r.Labels[:], line.Labels)
 	if h := line.Hist; h != nil {
 		number := func(x *float64) float64 {
