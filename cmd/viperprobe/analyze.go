@@ -37,6 +37,7 @@ type analyzer struct {
 type analyzed struct {
 	source    string
 	recording *recording.Recording
+	options   analysis.Options
 	results   []analysis.Result // in the order in which they were asked for
 	failed    []failedAlgorithm
 	single    bool // one algorithm was named
@@ -239,7 +240,7 @@ func (a *analyzer) analyze(c *cobra.Command, r *recording.Recording, source stri
 	bar := newProgress(c.ErrOrStderr())
 	o.Progress = bar.show
 	names := a.chosen(r)
-	out := &analyzed{source: source, recording: r, single: len(names) == 1}
+	out := &analyzed{source: source, recording: r, options: o, single: len(names) == 1}
 	results, errs := analysis.Compare(r.Recording, o, names...)
 	bar.clear()
 	for i, err := range errs {

@@ -17,7 +17,7 @@ func (a *analyzer) writeHTML(x *analyzed, families []*metric.Family) error {
 	in := report.Input{
 		Title: filepath.Base(x.source), Command: commandLine(os.Args), Version: readBuild().Version,
 		Recording: x.recording.Recording, Notes: x.recording.Notes, Results: x.results, Chosen: x.best().Algorithm,
-		Options: analysis.Options{Seed: a.seed, HoldOut: a.holdOut, Budget: a.budget},
+		Options: x.options,
 		Unit:    unitsOf(families),
 	}
 	for _, f := range x.failed {
