@@ -85,7 +85,6 @@ const agentModules = 15
 var agentNever = map[string]string{
 	"k8s.io":                                "the process with kernel rights has no cluster rights",
 	"database/sql":                          "the agent stores nothing; batches go to the collector",
-	"github.com/parquet-go/parquet-go":      {"internal/recording"},
 	"github.com/jackc/pgx":                  "the agent stores nothing; batches go to the collector",
 	"github.com/prometheus/prometheus/tsdb": "80 modules; the agent stores nothing",
 	"html/template":                         "it turns off the linker's dead method removal (grpc needs -tags grpcnotrace)",
