@@ -7,6 +7,7 @@ func blockRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Labels, f.Owner, f.Object = metric.Disk, metric.Event, operations, metric.OwnerBio, "block"
 		f.Rungs = [][]string{{"block_issue", "block_complete", "block_requeue"}}
+		f.Sampling = metric.Pairs
 		if f.Kind == "" {
 			f.Kind = metric.Counter
 		}

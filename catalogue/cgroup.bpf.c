@@ -63,8 +63,9 @@ static __always_inline u32 take(u32 template)
 	from = bpf_map_lookup_elem(&vp_slots, &template);
 	to = bpf_map_lookup_elem(&vp_slots, &slot);
 	if (from && to) {
-		to->on = from->on;
+		to->sampled = from->sampled;
 		__builtin_memcpy(to->rate, from->rate, sizeof(to->rate));
+		to->on = from->on;
 	}
 	return slot;
 }

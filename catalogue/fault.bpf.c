@@ -27,8 +27,11 @@ struct {
 
 static __always_inline struct fault_cell *cell(u64 on)
 {
-	u32 slot = vp_task_slot(bpf_get_current_task_btf()), i;
+	u32 slot, i;
 
+	if (vp_closed(on))
+		return NULL;
+	slot = vp_task_slot(bpf_get_current_task_btf());
 	if (!vp_on(slot, on))
 		return NULL;
 	i = slot * vp_copies + bpf_get_smp_processor_id();

@@ -5,7 +5,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 func faultRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Memory, metric.Event, metric.Counter, metric.One
-		f.Owner, f.Object, f.PerCPU = metric.OwnerTask, "fault", true
+		f.Owner, f.Object, f.PerCPU, f.Sampling = metric.OwnerTask, "fault", true, metric.Events
 		f.Kernel = "5.12"
 		return f
 	}

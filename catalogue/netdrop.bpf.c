@@ -157,6 +157,8 @@ static __always_inline int dropped(const struct sock *receiver, void *skb, u64 r
 	bool owned;
 	u64 on;
 
+	if (vp_closed(on_packet_drops | on_node_packet_drops))
+		return 0;
 	owned = full_slot(receiver, &slot) || full_slot(BPF_CORE_READ((struct sk_buff___owned *)skb, sk), &slot);
 	on = vp_on(slot, owned ? on_packet_drops : on_node_packet_drops);
 	if (!on)

@@ -5,7 +5,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 func pagecacheRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Filesystem, metric.Event, metric.Counter, metric.One
-		f.Owner, f.Object, f.PerCPU, f.OnDemand = metric.OwnerTask, "pagecache", true, true
+		f.Owner, f.Object, f.PerCPU, f.OnDemand, f.Sampling = metric.OwnerTask, "pagecache", true, true, metric.Events
 		f.Kernel = "5.12"
 		return f
 	}

@@ -8,7 +8,7 @@ func processRows() []metric.Family {
 			f.Kernel = "5.12"
 		}
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Process, metric.Event, metric.Counter, metric.One
-		f.Owner, f.Object = metric.OwnerTask, "process"
+		f.Owner, f.Object, f.Sampling = metric.OwnerTask, "process", metric.Rare
 		return f
 	}
 	return []metric.Family{

@@ -9,7 +9,7 @@ func requestRows() []metric.Family {
 	rungs := [][]string{set("request_recv", "request_send"), set("request_tcp_recv", "request_tcp_send")}
 	const unknown = " A request is a turn on a TCP connection, whatever the protocol and under TLS too: handshakes of TLS and databases are turns, pipelined requests that are read or answered together are one, interleaved streams (HTTP/2, gRPC) run into each other, and of a stream only its beginning is seen."
 	row := func(f metric.Family) metric.Family {
-		f.Class, f.Tier, f.Owner, f.Object, f.Rungs = metric.Application, metric.Event, metric.OwnerSocket, "request", rungs
+		f.Class, f.Tier, f.Owner, f.Object, f.Rungs, f.Sampling = metric.Application, metric.Event, metric.OwnerSocket, "request", rungs, metric.Pairs
 		f.Help += unknown
 		f.Kernel = "5.12"
 		return f

@@ -11,17 +11,17 @@ func softirqRows() []metric.Family {
 	}
 	return []metric.Family{
 		row(metric.Family{
-			Name: "softirq_time", Unit: metric.Seconds, Labels: vectors, Rungs: [][]string{{"softirq_begin", "softirq_end"}},
+			Name: "softirq_time", Sampling: metric.Pairs, Unit: metric.Seconds, Labels: vectors, Rungs: [][]string{{"softirq_begin", "softirq_end"}},
 			Help:   "Time that CPUs of the node spent in the work that interrupts leave for later (softirq), in sum over CPUs, hard interrupts that came meanwhile included; whose packets or timers they were is not known here, and targets whose tasks were interrupted have it in their CPU time.",
 			Source: "softirq_entry to softirq_exit on a CPU",
 		}),
 		row(metric.Family{
-			Name: "softirqs", Unit: metric.One, Labels: vectors, Rungs: [][]string{{"softirq_begin"}},
+			Name: "softirqs", Sampling: metric.Events, Unit: metric.One, Labels: vectors, Rungs: [][]string{{"softirq_begin"}},
 			Help:   "Times that CPUs of the node began such work: one may handle many packets or timers.",
 			Source: "softirq_entry",
 		}),
 		row(metric.Family{
-			Name: "interrupts", Unit: metric.One, Rungs: [][]string{{"softirq_interrupt"}},
+			Name: "interrupts", Sampling: metric.Events, Unit: metric.One, Rungs: [][]string{{"softirq_interrupt"}},
 			Help:   "Calls of handlers of devices' interrupts on the node, one for each handler where several share a line; timers and messages between CPUs, which have vectors of their own, are not in it.",
 			Source: "irq_handler_entry",
 		}),

@@ -101,12 +101,17 @@ static __always_inline struct syscall_task *task(struct task_struct *t)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_enter, struct pt_regs *regs, long nr)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	u32 slot = vp_task_slot(t), class;
-	u64 on = vp_on(slot, on_syscalls | on_syscall_latency | on_futex_wait);
+	u64 mask = on_syscalls | on_syscall_latency | on_futex_wait, on;
 	struct syscall_cell *c;
 	struct syscall_task *s;
+	struct task_struct *t;
+	u32 slot, class;
 
+	if (vp_closed(mask))
+		return 0;
+	t = bpf_get_current_task_btf();
+	slot = vp_task_slot(t);
+	on = vp_on(slot, mask);
 	if (!on)
 		return 0;
 	class = class_of(t, nr);
@@ -175,12 +180,17 @@ static __always_inline void end(struct task_struct *t, struct pt_regs *regs, lon
 SEC("tp_btf/sys_exit")
 int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	u32 slot = vp_task_slot(t), class;
-	u64 on = vp_on(slot, on_syscall_errors | on_syscall_latency | on_futex_wait);
+	u64 mask = on_syscall_errors | on_syscall_latency | on_futex_wait, on;
 	struct syscall_cell *c;
+	struct task_struct *t;
+	u32 slot, class;
 	long nr;
 
+	if (vp_closed(mask))
+		return 0;
+	t = bpf_get_current_task_btf();
+	slot = vp_task_slot(t);
+	on = vp_on(slot, mask);
 	if (!on)
 		return 0;
 	nr = number_of(regs);

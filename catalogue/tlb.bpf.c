@@ -43,6 +43,8 @@ int BPF_PROG(tlb_order, int reason)
 
 	if (reason < LOCAL_SHOOTDOWN || reason > REMOTE_SEND_IPI)
 		return 0;
+	if (vp_closed(on_tlb_flushes))
+		return 0;
 	c = cell(vp_task_slot(bpf_get_current_task_btf()), on_tlb_flushes);
 	if (c)
 		c->tlb_flushes[reason == LOCAL_SHOOTDOWN ? LOCAL_ALL : reason == REMOTE_SEND_IPI ? REMOTE : LOCAL]++;

@@ -5,7 +5,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 func tlbRows() []metric.Family {
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Kind, f.Unit = metric.Memory, metric.Event, metric.Counter, metric.One
-		f.Object, f.PerCPU, f.OnDemand = "tlb", true, true
+		f.Object, f.PerCPU, f.OnDemand, f.Sampling = "tlb", true, true, metric.Events
 		f.Kernel = "5.12"
 		return f
 	}

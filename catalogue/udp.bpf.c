@@ -27,11 +27,14 @@ struct {
 /* A datagram may be empty. */
 static __always_inline int moved(struct sock *sk, u32 direction, int bytes, int flags)
 {
-	u16 family = sk->__sk_common.skc_family;
 	struct udp_cell *c;
+	u16 family;
 	u32 slot;
 	u64 on;
 
+	if (vp_closed(on_udp_bytes | on_udp_datagrams))
+		return 0;
+	family = sk->__sk_common.skc_family;
 	if (sk->sk_protocol != IPPROTO_UDP || (family != AF_INET && family != AF_INET6))
 		return 0;
 	if (bytes < 0 || (direction == IN && flags & (MSG_PEEK | MSG_ERRQUEUE)))

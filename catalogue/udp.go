@@ -7,6 +7,7 @@ func udpRows() []metric.Family {
 		f.Class, f.Tier, f.Kind, f.Owner, f.Object = metric.Network, metric.Event, metric.Counter, metric.OwnerSocket, "udp"
 		f.Labels = []metric.Label{{Name: "direction", Values: []string{"in", "out"}}}
 		f.Rungs = [][]string{{"udp_send", "udp_recv"}, {"udp_sent", "udp_sent6", "udp_received", "udp_received6"}}
+		f.Sampling = metric.Events
 		f.OnDemand = true // the tracepoints fire for each send and receive of TCP too
 		f.Source = "sock_send_length, sock_recv_length; before 6.4 the ends of udp_sendmsg, udp_recvmsg and their IPv6 kin"
 		f.Kernel = "5.12"

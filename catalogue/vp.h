@@ -25,14 +25,25 @@ struct vp_cgroup {
 
 /* vp_slot: the switches of one target. gen changes when the slot gets a new
  * owner, so that whoever cached the number can tell; switched changes before the
- * switches do, so that what began under others can be told. rate[b] is 1-in-n of the
- * family with bit b, 0 and 1 meaning all. */
+ * switches do, so that what began under others can be told. Of the families in
+ * sampled, rate[bit] in 65,536 events count, taken at random. What every event reads
+ * is in one cache line. */
 struct vp_slot {
 	u64 on;
 	u32 gen;
 	u32 switched;
-	u16 rate[VP_FAMILIES];
+	u64 sampled;
+	u16 rate[VP_FAMILIES] __attribute__((aligned(64)));
 };
+
+/* Families whose window is open: one word for all objects, which window.bpf.c
+ * writes. The others' programs leave by it before anything else. */
+u64 vp_open SEC(".data.vp") = ~0ULL;
+
+static __always_inline bool vp_closed(u64 mask)
+{
+	return !(vp_open & mask);
+}
 
 /* cgroup v2 id -> vp_cgroup */
 struct {
@@ -135,12 +146,42 @@ static __always_inline u32 vp_css_slot(struct cgroup_subsys_state *css)
 	return slot;
 }
 
-/* The gate: is any family of mask on for this slot? */
+/* The number of a mask's only bit: each multiple of this constant has other high
+ * bits (de Bruijn). */
+#define VP_DE_BRUIJN 0x03f79d71b4cb0a89ULL
+const u8 vp_bit_of[64] = {
+	0,  1,  48, 2,  57, 49, 28, 3,  61, 58, 50, 42, 38, 29, 17, 4,  62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
+	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,  13, 8,  7,  6,
+};
+
+/* What is left of the families that an event is for, after those have been taken out
+ * that are sampled and do not look at it. One throw decides for all. */
+#define VP_SAMPLED 16 /* families of one program */
+__noinline u64 vp_thin(u32 slot, u64 on)
+{
+	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
+	u32 thrown = bpf_get_prandom_u32() & 0xffff;
+	u64 left, bit;
+
+	if (!s)
+		return 0;
+	left = on & s->sampled;
+	for (int i = 0; i < VP_SAMPLED && left; i++) {
+		bit = left & -left;
+		left ^= bit;
+		if (thrown >= s->rate[vp_bit_of[(bit * VP_DE_BRUIJN) >> 58] & (VP_FAMILIES - 1)])
+			on ^= bit;
+	}
+	return on & ~left;
+}
+
+/* The gate: the families of mask that look at this event of this slot. */
 static __always_inline u64 vp_on(u32 slot, u64 mask)
 {
 	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
+	u64 on = s ? s->on & mask & vp_open : 0;
 
-	return s ? s->on & mask : 0;
+	return on && on & s->sampled ? vp_thin(slot, on) : on;
 }
 
 static __always_inline u32 vp_gen(u32 slot)

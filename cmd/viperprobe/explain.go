@@ -22,7 +22,7 @@ rule decides: a flag, the line of a policy, or a live change. TARGET is a glob o
 the target's id, name, container, pod or cgroup path, and must match one.
 
 -o json prints an array of {family, ratio, policy, line, origin, until}; ratio is 1
-for on and 0 for off.` + codes(),
+for on, 0 for off, and between them the share of events to look at.` + codes(),
 		Example: "  viperprobe explain redis\n  viperprobe explain node -o json",
 		Args:    arguments("a TARGET", 1),
 	}
@@ -80,11 +80,11 @@ func newDiff() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff FILE...",
 		Short: "Say what policies would change, before they are in force",
-		Long: `Diff says for each target of the running instance which families would go on or off
-if the documents of FILE, a file or a folder, were among its policies: in place of
+		Long: `Diff says for each target of the running instance which families would go on or off,
+or be sampled otherwise, if the documents of FILE, a file or a folder, were among its policies: in place of
 those of the same name, or beside the others. Nothing is changed.
 
--o json prints an array of {target, on[], off[]}.` + codes(),
+-o json prints an array of {target, on[], off[], ratios[{family, ratio}]}.` + codes(),
 		Example: "  viperprobe diff shop.yaml",
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -110,9 +110,13 @@ those of the same name, or beside the others. Nothing is changed.
 			fmt.Fprintln(c.ErrOrStderr(), "viperprobe: nothing would change")
 			return nil
 		}
-		t := newTable(c.OutOrStdout(), "TARGET", "ON", "OFF")
+		t := newTable(c.OutOrStdout(), "TARGET", "ON", "OFF", "RATIO")
 		for _, d := range differences {
-			t.row(d.Target.Name(), few(d.On), few(d.Off))
+			var ratios []string
+			for _, r := range d.Ratios {
+				ratios = append(ratios, r.Family+" "+onOff(r.Ratio))
+			}
+			t.row(d.Target.Name(), few(d.On), few(d.Off), few(ratios))
 		}
 		return t.flush()
 	}

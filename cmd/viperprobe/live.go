@@ -61,16 +61,20 @@ who made them. They end with the instance; policies are for what should stay.`
 func newSet() *cobra.Command {
 	var r remoteControl
 	c := &cobra.Command{
-		Use:   "set TARGET FAMILY on|off",
-		Short: "Switch families on or off for some targets, while it runs",
+		Use:   "set TARGET FAMILY on|off|RATIO",
+		Short: "Switch families on or off for some targets, or sample them, while it runs",
 		Long: `Set switches families of some targets of the running instance on or off. FAMILY is
-a family, class or tier, or all, or several joined by commas.
+a family, class or tier, or all, or several joined by commas. RATIO is the share of
+events to look at, 0.001 to 1: values are estimates of all of them then, and cost less.
+Of a class or tier it holds for the families that can be sampled, and the others
+stay as they are; ` + "`viperprobe metrics FAMILY`" + ` tells of each.
 
 ` + selectorHelp + codes("3 some of it does not work here"),
 		Example: `  viperprobe set redis block_latency on --for 10m
   viperprobe set namespace=shop,container=web network,requests on --why 'slow checkout'
-  viperprobe set '/system.slice/**' event off`,
-		Args: arguments("a TARGET, a FAMILY and on or off", 3),
+  viperprobe set '/system.slice/**' event off
+  viperprobe set '/system.slice/**' runq_latency 0.1`,
+		Args: arguments("a TARGET, a FAMILY and on, off or a share of events", 3),
 	}
 	r.bindChange(c, 0)
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -115,7 +119,7 @@ func parseRatio(word string) (float64, error) {
 	}
 	ratio, err := strconv.ParseFloat(word, 64)
 	if err != nil {
-		return 0, fmt.Errorf("want on or off, have %q", word)
+		return 0, fmt.Errorf("want on, off or a share of events such as 0.1, have %q", word)
 	}
 	return ratio, nil
 }

@@ -76,6 +76,7 @@ type description struct {
 	CostEach    string              `json:"event,omitempty"`        // what an event is
 	CostRate    float64             `json:"reference_rate,omitempty"`
 	OnDemand    bool                `json:"on_demand"` // not among the families that are measured by default
+	Sampling    bool                `json:"sampling"`  // a share of its events may stand for all
 }
 
 func describe(families []*metric.Family) []description {
@@ -85,6 +86,7 @@ func describe(families []*metric.Family) []description {
 			Name: f.Name, Class: f.Class, Tier: f.Tier, Kind: f.Kind, Unit: f.Unit, Owner: f.Owner, Labels: []string{},
 			Aliases: append([]string{}, f.Aliases...), Hooks: hooks(f), Help: f.Help, Source: f.Source, Kernel: f.Kernel, Prometheus: f.PromName(), OnDemand: f.OnDemand,
 			CostClass: f.CostClass(), CostNs: f.CostNs, CostEach: f.CostEach, CostRate: f.CostRate,
+			Sampling: f.Unsampled() == "",
 		}
 		for _, l := range f.Labels {
 			d.Labels = append(d.Labels, l.Name)
@@ -176,6 +178,12 @@ func writeFamily(w io.Writer, f *metric.Family) error {
 	if f.OnDemand {
 		line("on demand", "measured only when it is named: --families "+f.Name)
 	}
+	switch why := f.Unsampled(); {
+	case why == "":
+		line("sampling", "a share of its events may be asked for: ratio 0.1")
+	case f.Tier == metric.Event:
+		line("sampling", "none: "+why)
+	}
 	if f.Kernel != "" {
 		line("kernel", f.Kernel+" or newer")
 	}
@@ -229,6 +237,9 @@ func cell(f *metric.Family) string {
 	text := f.Help
 	if f.OnDemand {
 		text += " *On demand*: measured only when it is named."
+	}
+	if f.Unsampled() == "" {
+		text += " It may be sampled."
 	}
 	if len(f.Aliases) > 0 {
 		text += " Also called `" + strings.Join(f.Aliases, "`, `") + "`."

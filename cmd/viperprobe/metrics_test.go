@@ -17,7 +17,7 @@ func TestMetricsJSON(t *testing.T) {
 		{
 			Name: "block_latency", Help: "How long.", Class: metric.Disk, Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
 			Labels: []metric.Label{{Name: "operation", Values: []string{"read", "write"}}, {Name: "device"}}, Owner: metric.OwnerBio,
-			Source: "a tracepoint", Rungs: [][]string{{"a", "b"}, {"a", "c"}}, Kernel: "6.1",
+			Source: "a tracepoint", Rungs: [][]string{{"a", "b"}, {"a", "c"}}, Kernel: "6.1", Sampling: metric.Events,
 		},
 		{Name: "pids", Class: metric.Process, Tier: metric.File, Kind: metric.Gauge, Unit: metric.One, Owner: metric.OwnerCgroup},
 	}}
@@ -32,9 +32,9 @@ func TestMetricsJSON(t *testing.T) {
 	const text = `[
 	{"name":"block_latency","class":"disk","tier":"event","kind":"histogram","unit":"s","labels":["operation","device"],
 	 "label_values":{"operation":["read","write"]},"owner":"bio","aliases":[],"hooks":["a","b","c"],"help":"How long.",
-	 "source":"a tracepoint","kernel":"6.1","prometheus":"viperprobe_block_latency_seconds","on_demand":false},
+	 "source":"a tracepoint","kernel":"6.1","prometheus":"viperprobe_block_latency_seconds","on_demand":false,"sampling":true},
 	{"name":"pids","class":"process","tier":"file","kind":"gauge","unit":"1","labels":[],"owner":"cgroup","aliases":[],"hooks":[],
-	 "help":"","source":"","prometheus":"viperprobe_pids","on_demand":false}]`
+	 "help":"","source":"","prometheus":"viperprobe_pids","on_demand":false,"sampling":false}]`
 	if err := json.Unmarshal([]byte(text), &want); err != nil {
 		t.Fatal(err)
 	}

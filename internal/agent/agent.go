@@ -190,8 +190,12 @@ func (a *Agent) Apply(p policy.Plan) error {
 	}
 	for _, r := range p.Rules {
 		for _, w := range r.Wants {
-			if a.byName[w.Family] == nil {
+			f := a.byName[w.Family]
+			if f == nil {
 				return fmt.Errorf("plan %d, %s: unknown family %q", p.Generation, r.Origin, w.Family)
+			}
+			if err := policy.CheckRatio(w.Ratio, f); err != nil {
+				return fmt.Errorf("plan %d, %s: %w", p.Generation, r.Origin, err)
 			}
 		}
 	}

@@ -20,24 +20,30 @@ func (t *tree) enforce(now time.Time) error {
 		t.choose(x, now)
 	}
 	faults = append(faults, t.attach())
+	if t.a.probes == nil {
+		for _, x := range t.targets {
+			faults = append(faults, t.open(x))
+		}
+		return errors.Join(faults...)
+	}
+	old := t.templates
+	t.templates, t.future = map[string]*template{}, nil
+	for _, g := range t.groups {
+		if g.levels > 0 {
+			t.prepare(g)
+		}
+	}
+	faults = append(faults, t.share())
 	for _, x := range t.targets {
 		faults = append(faults, t.open(x))
 	}
-	if t.a.probes == nil {
-		return errors.Join(faults...)
-	}
 	t.a.probes.Pass() // connections that are older than the wish
-	old := t.templates
-	t.templates, t.future = map[string]uint32{}, nil
 	for _, g := range t.groups {
 		if g.levels > 0 {
 			faults = append(faults, t.settle(g))
 		}
 	}
-	for _, slot := range old {
-		faults = append(faults, t.a.probes.FreeSlot(slot))
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, t.freeTemplates(old))...)
 }
 
 // enforceOne does the same for one target that is new or has got a better name.
@@ -47,7 +53,7 @@ func (t *tree) enforceOne(x *target, now time.Time) error {
 	if slices.ContainsFunc(x.probed, func(f *metric.Family) bool { return !t.attached[f] }) {
 		err = t.attach()
 	}
-	return errors.Join(err, t.open(x))
+	return errors.Join(err, t.share(), t.open(x))
 }
 
 // choose sets what the plan wants of a target. What it did not want before starts
@@ -55,11 +61,13 @@ func (t *tree) enforceOne(x *target, now time.Time) error {
 func (t *tree) choose(x *target, now time.Time) {
 	wants := t.a.plan.For(x.Target, now)
 	before := x.wants
-	x.wants, x.probed = nil, nil
+	x.wants, x.probed, x.ratios = nil, nil, nil
 	for _, f := range t.a.families {
-		if _, ok := wants[f.Name]; !ok || !belongs(f, x) {
+		w, ok := wants[f.Name]
+		if !ok || !belongs(f, x) {
 			continue
 		}
+		x.ratios.add(f, w)
 		x.wants = append(x.wants, f)
 		if f.Object != "" {
 			x.probed = append(x.probed, f)
@@ -120,47 +128,52 @@ func (t *tree) open(x *target) error {
 	return errors.Join(faults...)
 }
 
-// template is the slot whose switches new targets below a group copy. What such a
-// target will be called is not known yet, so it is judged by its path alone.
+// template is the slot whose switches and shares new targets below a group copy.
 func (t *tree) template(g *group) uint32 {
-	var wants []*metric.Family
-	future := t.a.host.Target(strings.TrimSuffix(g.path, "/")+"/new", 0, time.Time{})
-	for name := range t.a.plan.For(future, time.Now()) {
-		if f := t.a.byName[name]; f.Gated() && f.Owner != metric.OwnerNode {
-			wants = append(wants, f)
-		}
-	}
-	slices.SortFunc(wants, func(a, b *metric.Family) int { return strings.Compare(a.Name, b.Name) })
-	key := ""
-	for _, f := range wants {
-		key += f.Name + " "
-	}
-	if key == "" {
+	m := t.prepare(g)
+	if m == nil {
 		return probe.RemainderSlot
 	}
-	slot, ok := t.templates[key]
-	if !ok {
-		var err error
-		if slot, err = t.a.probes.TakeSlot(); err != nil {
-			t.a.log.Error("new targets start unmeasured", "below", g.path, "err", err)
-			return probe.RemainderSlot
-		}
-		t.templates[key], t.highest = slot, max(t.highest, slot)
+	if !m.on {
+		t.a.check(t.share())
 	}
-	for _, f := range wants {
+	return m.slot
+}
+
+// prepare makes a group's template, which share switches on. What a target below it
+// will be called is not known yet, so it is judged by its path alone. nil: nothing is
+// wanted, or there is no slot.
+func (t *tree) prepare(g *group) *template {
+	m, key := &template{}, ""
+	future := t.a.host.Target(strings.TrimSuffix(g.path, "/")+"/new", 0, time.Time{})
+	wants := t.a.plan.For(future, time.Now())
+	for _, f := range t.a.families {
+		if w, ok := wants[f.Name]; ok && f.Gated() && f.Owner != metric.OwnerNode {
+			m.wants = append(m.wants, f)
+			m.ratios.add(f, w)
+			key += fmt.Sprint(f.Name, m.ratios.of(f), " ")
+		}
+	}
+	if known := t.templates[key]; known != nil || key == "" {
+		return known
+	}
+	var err error
+	if m.slot, err = t.a.probes.TakeSlot(); err != nil {
+		t.a.log.Error("new targets start unmeasured", "below", g.path, "err", err)
+		return nil
+	}
+	t.templates[key], t.highest = m, max(t.highest, m.slot)
+	for _, f := range m.wants {
 		if !slices.Contains(t.future, f) {
 			t.future = append(t.future, f)
 		}
 	}
-	if err := errors.Join(t.a.probes.Switch(slot, wants), t.a.probes.Reserve(t.highest, t.future)); err != nil {
-		t.a.log.Error("new targets start unmeasured", "below", g.path, "err", err)
-	}
-	return slot
+	return m
 }
 
 func (t *tree) isTemplate(slot uint32) bool {
-	for _, s := range t.templates {
-		if s == slot {
+	for _, m := range t.templates {
+		if m.slot == slot {
 			return true
 		}
 	}

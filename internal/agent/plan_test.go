@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -27,10 +28,10 @@ func TestSwitchesAreThePlan(t *testing.T) {
 	for i := range 3 {
 		dirs = append(dirs, mkdir(t, r.host, unique(fmt.Sprint("plan", i))))
 	}
-	var gated []string
+	var gated []*metric.Family
 	for _, f := range r.families {
 		if f.Gated() {
-			gated = append(gated, f.Name)
+			gated = append(gated, f)
 		}
 	}
 	path := func(dir string) string { return dir[len(r.host.V2):] }
@@ -48,7 +49,12 @@ func TestSwitchesAreThePlan(t *testing.T) {
 		for range random.IntN(8) {
 			rule := policy.Rule{Origin: "test", Select: selectors[random.IntN(len(selectors))]}
 			for range 1 + random.IntN(5) {
-				rule.Wants = append(rule.Wants, policy.Want{Family: gated[random.IntN(len(gated))], Ratio: float64(random.IntN(2))})
+				f := gated[random.IntN(len(gated))]
+				w := policy.Want{Family: f.Name, Ratio: float64(random.IntN(2))}
+				if f.Sampling == metric.Events && random.IntN(2) == 0 {
+					w.Ratio = []float64{0.5, 0.1, 0.02}[random.IntN(3)]
+				}
+				rule.Wants = append(rule.Wants, w)
 			}
 			if random.IntN(4) == 0 {
 				rule.Until = time.Now().Add(time.Duration(1-2*random.IntN(2)) * time.Hour)
@@ -69,8 +75,13 @@ func compareSwitches(a *Agent, plan *policy.Plan) error {
 		var want, got []string
 		wants := plan.For(x.Target, time.Now())
 		for _, f := range a.families {
-			if _, ok := wants[f.Name]; ok && f.Gated() && belongs(f, x) {
-				want = append(want, f.Name)
+			w, ok := wants[f.Name]
+			if !ok || !f.Gated() || !belongs(f, x) {
+				continue
+			}
+			want = append(want, f.Name)
+			if got := a.probes.Share(x.slot, f) * a.probes.Window(f); math.Abs(got-w.Ratio) > 1e-4 {
+				return fmt.Errorf("%s: %s has ratio %v, want %v", x.Cgroup, f.Name, got, w.Ratio)
 			}
 		}
 		for _, f := range a.probes.Switched(x.slot) {

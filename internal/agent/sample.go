@@ -19,6 +19,10 @@ type series struct {
 	total uint64
 	hist  metric.Hist // as the source said last
 	base  metric.Hist // what of hist is not the target's
+	next  estimate
+	// Of a histogram that was ever sampled: what was reported in sum.
+	scaled bool
+	sum    metric.Hist
 }
 
 // find is the series of a reading, which is most often where it was last time.
@@ -69,32 +73,31 @@ func (s *series) start(r *metric.Reading, whole bool) {
 	s.seen = true
 }
 
-// sample makes a sample of a reading of a series that has started.
-func (s *series) sample(r *metric.Reading) metric.Sample {
+// sample makes a sample of a reading of a series that has started. ratio is the share
+// of events that was looked at since the last reading.
+func (s *series) sample(r *metric.Reading, ratio float64) metric.Sample {
 	m := metric.Sample{Family: r.Family, Labels: r.Labels, Ratio: 1}
-	switch r.Family.Kind {
-	case metric.Gauge:
+	if r.Family.Kind == metric.Gauge {
 		m.Value, m.Max = r.Value, r.Value
-	case metric.Counter:
-		// A value that went back by a little (two words are not read at once) is
-		// left for the next window: increases are never negative. A network device
-		// is read at once: where it went back, it is a new one of the same name.
-		if r.Value > s.raw {
-			m.Value = r.Value - s.raw
-			s.raw = r.Value
-		} else if s.family.Owner == metric.OwnerNetwork {
-			s.raw = r.Value
-		}
+		return m
+	}
+	s.take(r, ratio)
+	e := s.next.report()
+	m.Ratio = e.share()
+	if r.Family.Kind == metric.Counter {
+		m.Value = e.value
 		s.total += m.Value
 		m.Total = s.total
-	case metric.Histogram:
-		window, sum := r.Hist.Sub(&s.hist), *r.Hist
-		if len(s.base.Counts) > 0 {
-			sum = sum.Sub(&s.base)
-		}
-		s.hist = *r.Hist
-		m.Hist, m.Sum = &window, &sum
+		return m
 	}
+	sum := *r.Hist
+	switch {
+	case s.scaled:
+		sum = s.sum
+	case len(s.base.Counts) > 0:
+		sum = sum.Sub(&s.base)
+	}
+	m.Hist, m.Sum = &e.hist, &sum
 	return m
 }
 
@@ -130,9 +133,9 @@ func (x *target) begin(at int, r *metric.Reading) *series {
 // measure makes samples of everything that is wanted of a target. buf is scratch.
 func (a *Agent) measure(x *target, buf []metric.Reading) ([]metric.Sample, []metric.Reading, error) {
 	buf, err := a.read(x, buf[:0])
-	samples := make([]metric.Sample, len(buf))
+	samples, ratios := make([]metric.Sample, len(buf)), a.tree.inForce(x)
 	for i := range buf {
-		samples[i] = x.begin(i, &buf[i]).sample(&buf[i])
+		samples[i] = x.begin(i, &buf[i]).sample(&buf[i], ratios.of(buf[i].Family))
 	}
 	x.series, x.measured = x.series[:len(buf)], true
 	x.windows++

@@ -5,6 +5,7 @@ import (
 
 	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/probe"
 )
 
 // A target is one that is measured, with what is known of it so far.
@@ -14,9 +15,11 @@ type target struct {
 	slot  uint32
 	born  bool // seen since its first instruction
 
-	wants       []*metric.Family // in catalogue order
-	files       *cgroup.Files    // nil when no family of the file tier is wanted, or there are none
-	probed      []*metric.Family // of wants: those that package probe reads
+	wants       []*metric.Family                 // in catalogue order
+	files       *cgroup.Files                    // nil when no family of the file tier is wanted, or there are none
+	probed      []*metric.Family                 // of wants: those that package probe reads
+	ratios      ratios                           // of probed
+	opened      map[*metric.Family]probe.Opening // of windows, when their ratio was last asked for
 	series      []*series
 	index       map[seriesKey]*series
 	measured    bool

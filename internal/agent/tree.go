@@ -21,14 +21,15 @@ type tree struct {
 	paths     map[string]*group // the living, by path
 	targets   []*target         // the node and the remainder first
 	bySlot    map[uint32]*target
-	held      map[uint32]bool   // slots that groups hold
-	templates map[string]uint32 // slot by the names of the families that it wants
-	waiting   []*target         // for a name
-	crowded   []*group          // would be targets, but all slots are taken
+	held      map[uint32]bool      // slots that groups hold
+	templates map[string]*template // by the families that they want, and their ratios
+	waiting   []*target            // for a name
+	crowded   []*group             // would be targets, but all slots are taken
 	names     *cgroup.Names
 	drain     time.Duration
 	blkio     int              // v1 hierarchy of block IO; 0: there is none
 	future    []*metric.Family // what templates switch on
+	sampling  bool             // some family of some target is sampled
 	attached  map[*metric.Family]bool
 	highest   uint32 // slot that was ever a target's or a template's
 	edition   int    // of the patterns
@@ -56,7 +57,7 @@ func newTree(a *Agent) tree {
 	}
 	return tree{
 		a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{}, held: map[uint32]bool{},
-		templates: map[string]uint32{}, names: &cgroup.Names{Host: a.host}, drain: drainTime, blkio: blkio,
+		templates: map[string]*template{}, names: &cgroup.Names{Host: a.host}, drain: drainTime, blkio: blkio,
 	}
 }
 

@@ -52,6 +52,8 @@ func work(in io.Reader, out io.Writer) {
 		case "calm":
 			stopStorm()
 			fmt.Fprintln(out, "calm")
+		case "fault":
+			fmt.Fprintln(out, fault(n))
 		case "load":
 			fmt.Fprintln(out, load())
 		default:

@@ -153,12 +153,12 @@ func TestLive(t *testing.T) {
 func TestWishesAreRefused(t *testing.T) {
 	c, e := start(t)
 	for want, w := range map[string]Wish{
-		"sampling is not built yet: want 0 (off) or 1 (on), have 0.5": {Selector: "x", Families: []string{"cpu"}, Ratio: 0.5},
-		`unknown family "cpuu", did you mean "cpu"?`:                  {Selector: "x", Families: []string{"cpuu"}, Ratio: 1},
-		"selector: want a target's name or key=value, have nothing":   {Families: []string{"cpu"}, Ratio: 1},
-		"want at least one family":                                    {Selector: "x"},
-		"--for: want more than 0 and at most 30d, have -1s":           {Selector: "x", Families: []string{"cpu"}, For: -time.Second},
-		"--why: want one line of at most 500 bytes":                   {Selector: "x", Families: []string{"cpu"}, Why: "a\nb"},
+		"cpu_usage cannot be sampled: it is read once a window and costs nothing between, so that a share of it would not cost less; want 0 (off) or 1 (on), have 0.5": {Selector: "x", Families: []string{"cpu_usage"}, Ratio: 0.5},
+		`unknown family "cpuu", did you mean "cpu"?`:                {Selector: "x", Families: []string{"cpuu"}, Ratio: 1},
+		"selector: want a target's name or key=value, have nothing": {Families: []string{"cpu"}, Ratio: 1},
+		"want at least one family":                                  {Selector: "x"},
+		"--for: want more than 0 and at most 30d, have -1s":         {Selector: "x", Families: []string{"cpu"}, For: -time.Second},
+		"--why: want one line of at most 500 bytes":                 {Selector: "x", Families: []string{"cpu"}, Why: "a\nb"},
 	} {
 		var refused *RefusedError
 		if _, err := c.Set(w, Who{}); !errors.As(err, &refused) || err.Error() != want {
@@ -190,7 +190,7 @@ func TestDiff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Difference{{e.targets[0], []string{"block_latency"}, []string{"cpu_usage", "runq_latency"}}}
+	want := []Difference{{e.targets[0], []string{"block_latency"}, []string{"cpu_usage", "runq_latency"}, []Ratio{}}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

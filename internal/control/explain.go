@@ -47,8 +47,15 @@ func (c *Controller) targets() ([]*metric.Target, error) {
 // A Difference is what would change for one target.
 type Difference struct {
 	Target *metric.Target `json:"target"`
-	On     []string       `json:"on"`  // families
-	Off    []string       `json:"off"` // families
+	On     []string       `json:"on"`     // families
+	Off    []string       `json:"off"`    // families
+	Ratios []Ratio        `json:"ratios"` // of families that are sampled otherwise than before
+}
+
+// A Ratio is the share of a family's events at which would be looked.
+type Ratio struct {
+	Family string  `json:"family"`
+	Ratio  float64 `json:"ratio"`
 }
 
 // Diff tells what documents would change for the targets of now, if they were there in
@@ -71,17 +78,20 @@ func (c *Controller) Diff(files []policy.File) ([]Difference, error) {
 	out := []Difference{}
 	for _, t := range targets {
 		before, after := c.plan.For(t, now), plan.For(t, now)
-		d := Difference{t, []string{}, []string{}}
+		d := Difference{t, []string{}, []string{}, []Ratio{}}
 		for _, f := range c.families {
-			_, was := before[f.Name]
-			_, is := after[f.Name]
+			old, was := before[f.Name]
+			w, is := after[f.Name]
 			if is && !was {
 				d.On = append(d.On, f.Name)
 			} else if was && !is {
 				d.Off = append(d.Off, f.Name)
 			}
+			if is && (was && w.Ratio != old.Ratio || !was && w.Ratio < 1) {
+				d.Ratios = append(d.Ratios, Ratio{f.Name, w.Ratio})
+			}
 		}
-		if len(d.On)+len(d.Off) > 0 {
+		if len(d.On)+len(d.Off)+len(d.Ratios) > 0 {
 			out = append(out, d)
 		}
 	}

@@ -3,7 +3,6 @@ package control
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ import (
 type Wish struct {
 	Selector string        `json:"selector"` // see policy.ParseSelector
 	Families []string      `json:"families"` // names, classes, tiers, all
-	Ratio    float64       `json:"ratio"`    // 1: on, 0: off
+	Ratio    float64       `json:"ratio"`    // share of events: 1: on, 0: off
 	For      time.Duration `json:"for"`      // 0: until it is unset, or the end of the run
 	Why      string        `json:"why"`
 }
@@ -93,21 +92,26 @@ func (c *Controller) Set(w Wish, who Who) (Change, error) {
 func (c *Controller) rule(w Wish) (policy.Rule, error) {
 	var faults []error
 	selector, err := policy.ParseSelector(w.Selector)
-	faults = append(faults, err, policy.CheckRatio(w.Ratio))
-	families, err := policy.Resolve(w.Families, c.families)
 	faults = append(faults, err)
-	if err == nil && len(families) == 0 {
+	rule := policy.Rule{Select: selector}
+	for _, word := range w.Families {
+		families, err := policy.Resolve([]string{word}, c.families)
+		if err == nil {
+			families, err = policy.Sampled(word, families, w.Ratio)
+		}
+		faults = append(faults, err)
+		for _, f := range families {
+			rule.Wants = append(rule.Wants, policy.Want{Family: f.Name, Ratio: w.Ratio})
+		}
+	}
+	if len(w.Families) == 0 {
 		faults = append(faults, errors.New("want at least one family"))
 	}
 	if w.For < 0 || w.For > maxFor {
 		faults = append(faults, fmt.Errorf("--for: want more than 0 and at most 30d, have %v", w.For))
 	}
-	if len(w.Why) > maxText || strings.ContainsFunc(w.Why, func(r rune) bool { return r < ' ' }) || math.IsNaN(w.Ratio) {
+	if len(w.Why) > maxText || strings.ContainsFunc(w.Why, func(r rune) bool { return r < ' ' }) {
 		faults = append(faults, fmt.Errorf("--why: want one line of at most %d bytes", maxText))
-	}
-	rule := policy.Rule{Select: selector}
-	for _, f := range families {
-		rule.Wants = append(rule.Wants, policy.Want{Family: f.Name, Ratio: w.Ratio})
 	}
 	return rule, errors.Join(faults...)
 }

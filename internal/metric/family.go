@@ -70,6 +70,17 @@ const (
 	OwnerNetwork Owner = "network namespace"
 )
 
+// Sampling says whether a share of a family's events may stand for all of them.
+type Sampling string
+
+// The ways to be sampled.
+const (
+	Whole  Sampling = ""       // not at all: nobody has shown that it may be
+	Events Sampling = "events" // each event stands by itself: windows, and 1 in n
+	Pairs  Sampling = "pairs"  // not at all: what begins and what ends belong together
+	Rare   Sampling = "rare"   // not at all: there are few events, and each matters
+)
+
 // A Label is one dimension of a family. Values lists the values in the order of
 // the kernel's cells; it is nil when they are found at run time (devices).
 type Label struct {
@@ -102,11 +113,25 @@ type Family struct {
 	PerCPU bool // cells are per CPU: hot families
 
 	OnDemand bool // costs too much to be on by default
+	Sampling Sampling
 
 	CostNs   float64 // measured: ns of one event, over all programs of the family; of a task, socket or target in the other tiers
 	CostEach string  // what one event is: "switch"
 	CostRate float64 // events a second at the reference load
 	Prices   []Price // by program, of the event tier
+}
+
+// Unsampled says why the family cannot be sampled, "" when it can.
+func (f *Family) Unsampled() string {
+	switch {
+	case f.Sampling == Events:
+		return ""
+	case f.Tier != Event:
+		return "it is read once a window and costs nothing between, so that a share of it would not cost less"
+	case f.Sampling == Rare:
+		return "its events are few, and each of them matters"
+	}
+	return "its programs follow things from their beginning to their end, which a sample would tear apart"
 }
 
 // Scale is how many raw units make one base unit: 1e9 for times.

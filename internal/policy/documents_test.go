@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -177,6 +179,35 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// A ratio of a family's own name is that family's; of a wider word it is that of what
+// can be sampled, and the rest stays as it is.
+func TestRatios(t *testing.T) {
+	for name, tc := range map[string]struct{ spec, want string }{
+		"a family":      {"families: [{name: runq, ratio: 0.25}]", "runq_latency 0.25"},
+		"a class":       {"families: [cpu, {name: event, ratio: 0.1}]", "cpu_usage 1, offcpu_time 1, runq_latency 0.1"},
+		"a class alone": {"families: [{name: event, ratio: 0.1}]", "runq_latency 0.1"},
+		"the narrower":  {"families: [{name: runq_latency, ratio: 0.5}, {name: all, ratio: 0.01}]", "runq_latency 0.5"},
+	} {
+		d, err := Parse([]File{policyOf("a", tc.spec)}, testCatalogue())
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		plan := Make(Wishes{Interval: time.Second, Documents: d}, 1, time.Time{})
+		var got []string
+		for _, r := range plan.Explain(&metric.Target{Kind: metric.Plain}, time.Time{}) {
+			got = append(got, fmt.Sprint(r.Family, " ", r.Ratio))
+		}
+		if d := cmp.Diff(tc.want, strings.Join(got, ", ")); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	for _, ratio := range []float64{math.NaN(), -1, 1.5, MinRatio / 2} {
+		if CheckRatio(ratio, testCatalogue()[1]) == nil {
+			t.Errorf("ratio %v is taken", ratio)
+		}
+	}
+}
+
 func TestSupersede(t *testing.T) {
 	old := []File{policyOf("a", "families: [cpu]"), policyOf("b", "families: [cpu]")}
 	more := []File{{"new.yaml", policyOf("b", "families: [all]").Data}}
@@ -198,7 +229,7 @@ func FuzzParse(f *testing.F) {
 		plan := Make(Wishes{Interval: time.Second, Documents: d}, 1, time.Time{})
 		for _, r := range plan.Rules {
 			for _, w := range r.Wants {
-				if CheckRatio(w.Ratio) != nil || !slices.ContainsFunc(all, func(f *metric.Family) bool { return f.Name == w.Family }) {
+				if !slices.ContainsFunc(all, func(f *metric.Family) bool { return f.Name == w.Family && CheckRatio(w.Ratio, f) == nil }) {
 					t.Errorf("accepted %+v", w)
 				}
 			}

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,7 +43,14 @@ func (r *reader) entries(d *document.Document, list []familyEntry) []Entry {
 			r.fault(d, key, "%v", err)
 			continue
 		}
-		ratio := r.ratio(d, i, e)
+		ratio := 1.0
+		if e.Ratio != nil {
+			ratio = *e.Ratio
+			if families, err = Sampled(e.Name, families, ratio); err != nil {
+				r.fault(d, fmt.Sprintf("spec.families[%d].ratio", i), "%v", err)
+				continue
+			}
+		}
 		r.checkForm(d, i, e, families)
 		entry := ranked{Entry{Line: d.Line(key)}, breadth(e.Name, r.catalogue)}
 		for _, f := range families {
@@ -52,7 +58,7 @@ func (r *reader) entries(d *document.Document, list []familyEntry) []Entry {
 		}
 		for _, other := range out {
 			if both := contradiction(other.Entry, entry.Entry); both != "" && other.breadth == entry.breadth {
-				r.fault(d, key, "%s is on here and off, or the other way, on line %d; remove one", both, other.Line)
+				r.fault(d, key, "%s has another ratio on line %d; remove one", both, other.Line)
 			}
 		}
 		out = append(out, entry)
@@ -65,28 +71,40 @@ func (r *reader) entries(d *document.Document, list []familyEntry) []Entry {
 	return entries
 }
 
-// ErrSampling refuses a ratio that would need sampling.
-var ErrSampling = errors.New("sampling is not built yet")
+// MinRatio is the smallest share of events that can be asked for.
+const MinRatio = 0.001
 
-// CheckRatio says what is wrong with a ratio.
-func CheckRatio(ratio float64) error {
-	switch {
-	case ratio == 0 || ratio == 1:
+// CheckRatio says what is wrong with a ratio for a family.
+func CheckRatio(ratio float64, f *metric.Family) error {
+	if ratio == 0 || ratio == 1 {
 		return nil
-	case ratio > 0 && ratio < 1:
-		return fmt.Errorf("%w: want 0 (off) or 1 (on), have %v", ErrSampling, ratio)
 	}
-	return fmt.Errorf("a ratio is between 0 (off) and 1 (on), have %v", ratio)
+	if !(ratio >= MinRatio && ratio < 1) { // NaN too
+		return fmt.Errorf("a ratio is 0 (off), 1 (on) or a share of events from %v, have %v", MinRatio, ratio)
+	}
+	if why := f.Unsampled(); why != "" {
+		return fmt.Errorf("%s cannot be sampled: %s; want 0 (off) or 1 (on), have %v", f.Name, why, ratio)
+	}
+	return nil
 }
 
-func (r *reader) ratio(d *document.Document, i int, e familyEntry) float64 {
-	if e.Ratio == nil {
-		return 1
+// Sampled is what is left of families that a word stands for when a ratio is asked of
+// them: of a family's own name the family, of a wider word those that can be sampled;
+// the others stay as they are. The error is that of a family when none is left.
+func Sampled(word string, families []*metric.Family, ratio float64) ([]*metric.Family, error) {
+	var left []*metric.Family
+	var fault error
+	for _, f := range families {
+		if err := CheckRatio(ratio, f); err == nil {
+			left = append(left, f)
+		} else if fault == nil || f.Is(word) {
+			fault = err
+		}
 	}
-	if err := CheckRatio(*e.Ratio); err != nil {
-		r.fault(d, fmt.Sprintf("spec.families[%d].ratio", i), "%v", err)
+	if len(left) > 0 {
+		return left, nil
 	}
-	return *e.Ratio
+	return nil, fault
 }
 
 // checkForm accepts the form that the families have anyway.

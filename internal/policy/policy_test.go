@@ -15,7 +15,7 @@ import (
 
 var families = []*metric.Family{
 	{Name: "cpu_usage", Class: metric.CPU, Tier: metric.File},
-	{Name: "runq_latency", Class: metric.CPU, Tier: metric.Event, Aliases: []string{"runq"}},
+	{Name: "runq_latency", Class: metric.CPU, Tier: metric.Event, Aliases: []string{"runq"}, Sampling: metric.Events},
 	{Name: "offcpu_time", Class: metric.CPU, Tier: metric.Event, OnDemand: true},
 	{Name: "tcp_sent_bytes", Class: metric.Network, Tier: metric.Snapshot, Aliases: []string{"sentbytes"}},
 }

@@ -8,7 +8,7 @@ import (
 
 // MapBytes is the kernel memory that maps take.
 func (s *Set) MapBytes() int {
-	n := collectionBytes(s.core, nil)
+	n := collectionBytes(s.core, nil) + collectionBytes(s.windows.coll, s.shared)
 	for _, o := range s.objects {
 		n += collectionBytes(o.coll, s.shared)
 		for _, h := range o.hists {

@@ -132,18 +132,23 @@ func (s *Set) build(o *object) error {
 			delete(spec.Programs, name)
 		}
 	}
+	coll, err := s.instantiate(spec)
+	if err != nil {
+		return err
+	}
+	o.coll = coll
+	return o.open(s.copies)
+}
+
+// instantiate loads an object with the maps that all share.
+func (s *Set) instantiate(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
 	replace := map[string]*ebpf.Map{}
 	for name, m := range s.shared {
 		if spec.Maps[name] != nil {
 			replace[name] = m
 		}
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace, Cache: s.types.cache})
-	if err != nil {
-		return err
-	}
-	o.coll = coll
-	return o.open(s.copies)
+	return ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace, Cache: s.types.cache})
 }
 
 // missing says why a program cannot be attached on this kernel, as far as its BTF

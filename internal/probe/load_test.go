@@ -22,7 +22,7 @@ func open(t testing.TB) (*Set, map[string]*metric.Family) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		s.core, s.objects = nil, nil // what the collector must find
+		s.core, s.objects, s.shared, s.windows = nil, nil, nil, windows{} // what the collector must find
 		gone(t, programs, held)
 	})
 	byName := map[string]*metric.Family{}

@@ -49,6 +49,7 @@ type Set struct {
 	objects map[string]*object
 	copies  int    // of per-CPU cells
 	changed uint32 // how often user space changed whose a cgroup is
+	windows windows
 }
 
 // ErrNoBTF says that the kernel does not describe its types, so that no BPF
@@ -119,7 +120,7 @@ func (s *Set) loadCore() error {
 }
 
 // sharedMaps are one for all objects.
-var sharedMaps = []string{"vp_cgroups", "vp_cgroups1", "vp_direct", "vp_slots"}
+var sharedMaps = []string{"vp_cgroups", "vp_cgroups1", "vp_direct", "vp_slots", ".data.vp"}
 
 // Close detaches and unloads everything.
 func (s *Set) Close() error {
@@ -131,8 +132,10 @@ func (s *Set) Close() error {
 		faults = append(faults, l.Close())
 	}
 	faults = append(faults, s.slots.unmap(), s.direct.unmap())
-	if s.core != nil {
-		s.core.Close()
+	for _, c := range []*ebpf.Collection{s.windows.coll, s.core} {
+		if c != nil {
+			c.Close()
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -11,8 +11,13 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// slotWords is the size of struct vp_slot in words: on, gen and switched, 64 rates of 16 bits.
-const slotWords = 2 + 64*2/8
+// slotWords is the size of struct vp_slot in words: a cache line with on, gen and
+// switched, and sampled; then 64 rates of 16 bits.
+const (
+	slotWords   = rateWords + 64*2/8
+	sampledWord = 2
+	rateWords   = 8
+)
 
 // A Cgroup is what the kernel side knows of a cgroup (vp.h: struct vp_cgroup).
 type Cgroup struct {
@@ -87,6 +92,7 @@ func (s *Set) FreeSlot(slot uint32) error {
 	rec := s.slots[int(slot)*slotWords:][:slotWords]
 	rec[0] = 0
 	rec[1] += 1<<32 + 1 // switched is its high half, gen its low one
+	clear(rec[sampledWord:])
 	for _, o := range s.objects {
 		o.clear(slot)
 	}
@@ -138,3 +144,67 @@ func (s *Set) Switched(slot uint32) []*metric.Family {
 		return !f.Gated() || mask&(1<<s.bits[f]) == 0
 	})
 }
+
+// Thin has each of the given families look at its share, above 0 and at most 1, of
+// those events of a slot that find its window open, at random; all other families at
+// all of them. Families whose share changes are not looked at while settle runs,
+// which sees the old shares.
+func (s *Set) Thin(slot uint32, shares map[*metric.Family]float64, settle func(changed []*metric.Family)) {
+	var changed []*metric.Family
+	for _, f := range s.families {
+		if f.Sampling == metric.Events && s.rate(slot, f) != rateOf(shares, f) {
+			changed = append(changed, f)
+		}
+	}
+	if len(changed) == 0 {
+		return
+	}
+	rec := s.slots[int(slot)*slotWords:][:slotWords]
+	on, mask := rec[0], s.mask(changed)
+	atomic.StoreUint64(&rec[0], on&^mask) // no need to tell of the switch: pairs are not sampled
+	settle(changed)
+	sampled := rec[sampledWord] &^ mask
+	for _, f := range changed {
+		rate := rateOf(shares, f)
+		word, shift := rateAt(s.bits[f])
+		rec[word] = rec[word]&^(0xffff<<shift) | uint64(rate)<<shift
+		if rate > 0 {
+			sampled |= 1 << s.bits[f]
+		}
+	}
+	atomic.StoreUint64(&rec[sampledWord], sampled)
+	atomic.StoreUint64(&rec[0], on)
+}
+
+// Share is the share of a slot's events at which a family looks, of those that find
+// its window open.
+func (s *Set) Share(slot uint32, f *metric.Family) float64 {
+	if rate := s.rate(slot, f); rate > 0 {
+		return float64(rate) / rates
+	}
+	return 1
+}
+
+// rates is what the rates of vp_slot are parts of. 0 stands for all.
+const rates = 1 << 16
+
+func rateOf(shares map[*metric.Family]float64, f *metric.Family) uint16 {
+	share, ok := shares[f]
+	if !ok || share >= 1 {
+		return 0
+	}
+	return uint16(min(max(share*rates+0.5, 1), rates-1))
+}
+
+func (s *Set) rate(slot uint32, f *metric.Family) uint16 {
+	rec := s.slots[int(slot)*slotWords:][:slotWords]
+	if rec[sampledWord]&(1<<s.bits[f]) == 0 {
+		return 0
+	}
+	word, shift := rateAt(s.bits[f])
+	return uint16(rec[word] >> shift)
+}
+
+// rateAt is where a family's rate is: in which word of a slot, and how far from its
+// low end.
+func rateAt(bit int) (word, shift int) { return rateWords + bit/4, bit % 4 * 16 }

@@ -144,6 +144,9 @@ func (g *group) file(t testing.TB, name, key string) uint64 {
 // kernelIDs are the ids of what a set has in the kernel now.
 func kernelIDs(s *Set) (programs []ebpf.ProgramID, held []ebpf.MapID) {
 	colls := []*ebpf.Collection{s.core}
+	if s.windows.coll != nil {
+		colls = append(colls, s.windows.coll)
+	}
 	for _, o := range s.objects {
 		if o.coll != nil {
 			colls = append(colls, o.coll)
