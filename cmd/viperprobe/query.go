@@ -24,7 +24,9 @@ or reads the store in --store. Intervals that were not measured are told on
 standard error.
 
 -o csv has the header time,target,label,value; of histograms
-time,target,label,count,sum,p50,p90,p99.` + codes(),
+time,target,label,count,sum,p50,p90,p99. -o json adds, to rows of which not all
+events were looked at, ratio and the standard_error of what was counted since the
+row before.` + codes(),
 		Example: `  viperprobe query runq_latency --since 5m --by pod
   viperprobe query tcp_sent_bytes --rate --step 10s --target 'redis*' -o csv
   viperprobe query cpu_usage --since 2026-11-24T08:00:00Z --store ./viperprobe.data`,

@@ -99,6 +99,13 @@ type jsonRow struct {
 	Label  string   `json:"label"`
 	Value  *float64 `json:"value,omitempty"`
 	*jsonHist
+	*jsonSampled
+}
+
+// jsonSampled is what a row says of an estimate.
+type jsonSampled struct {
+	Ratio float64 `json:"ratio"`
+	Error float64 `json:"standard_error,omitempty"`
 }
 
 type jsonHist struct {
@@ -121,6 +128,9 @@ func printJSON(w io.Writer, f *metric.Family, rows iter.Seq2[store.Row, error]) 
 			row.jsonHist = &jsonHist{r.Count, r.Sum, orNull(r.P50), orNull(r.P90), orNull(r.P99)}
 		} else {
 			row.Value = orNull(r.Value)
+		}
+		if r.Ratio > 0 {
+			row.jsonSampled = &jsonSampled{r.Ratio, r.Error}
 		}
 		if _, err := io.WriteString(w, between); err != nil {
 			return err

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"math"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -27,9 +29,10 @@ type target struct {
 	info   *series
 	series []*series // in the order of the target's samples, as far as that is stable
 	index  map[seriesKey]*series
-	found  map[string]int // label values found at run time, by family
-	other  others         // for label values over the cap
-	last   int64          // time of the newest sample
+	found  map[string]int             // label values found at run time, by family
+	other  others                     // for label values over the cap
+	ratios map[*metric.Family]*series // of families that were ever sampled
+	last   int64                      // time of the newest sample
 }
 
 type seriesKey struct {
@@ -165,6 +168,7 @@ func (c *cache) remove(t *target) []*series {
 	for _, s := range t.other.series {
 		ended = append(ended, s)
 	}
+	ended = append(ended, c.expireRatios(t, math.MaxInt64)...)
 	for _, s := range t.series {
 		c.live--
 		if s.max != nil {
@@ -204,6 +208,7 @@ func (c *cache) expire(t int64) []*series {
 		clear(e.series[len(kept):])
 		e.series = kept
 		ended = append(ended, e.other.expire(t)...)
+		ended = append(ended, c.expireRatios(e, t)...)
 	}
 	for _, o := range c.others {
 		ended = append(ended, o.expire(t)...)

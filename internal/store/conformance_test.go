@@ -38,6 +38,7 @@ var conformance = []struct {
 	{"steps", steps},
 	{"gauges", gauges},
 	{"label values", labelValues},
+	{"sampled", sampledRows},
 	{"bad questions", badQuestions},
 }
 

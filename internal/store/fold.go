@@ -18,6 +18,7 @@ type window struct {
 	current float64 // of the series at hand: last value, or increase
 	seconds float64 // since the sample before: rates without a step
 	hist    metric.Hist
+	sampled sampled
 }
 
 func (w *window) row(q Query, key rowKey, t int64) Row {
@@ -29,6 +30,10 @@ func (w *window) row(q Query, key rowKey, t int64) Row {
 			per = w.seconds
 		}
 	}
+	row.Ratio = w.sampled.share()
+	if q.Family.Unit == metric.One || q.Family.Kind == metric.Histogram {
+		row.Error = w.sampled.deviation() / per
+	}
 	if q.Family.Kind != metric.Histogram {
 		row.Value = w.value / per
 		return row
@@ -38,9 +43,9 @@ func (w *window) row(q Query, key rowKey, t int64) Row {
 	return row
 }
 
-// fold adds one series to the windows of its row.
-func fold(q Query, s storage.Series, windows map[int64]*window) error {
-	f := folder{q: q, windows: windows, from: q.From.UnixMilli(), step: q.Step.Milliseconds(), before: -1}
+// fold adds one series, with the ratios of its target by time, to the windows of its row.
+func fold(q Query, s storage.Series, shares map[int64]float64, windows map[int64]*window) error {
+	f := folder{q: q, windows: windows, shares: shares, from: q.From.UnixMilli(), step: q.Step.Milliseconds(), before: -1}
 	it := s.Iterator(nil)
 	for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
 		switch kind {
@@ -67,6 +72,7 @@ func fold(q Query, s storage.Series, windows map[int64]*window) error {
 type folder struct {
 	q       Query
 	windows map[int64]*window
+	shares  map[int64]float64
 	from    int64
 	step    int64 // ms; 0: each sample is a row
 	before  int64 // time of the sample before; -1: none
@@ -91,6 +97,14 @@ func (f *folder) at(t int64) *window {
 	return w
 }
 
+// share is the share of events that the sample at time t stands for.
+func (f *folder) share(t int64) float64 {
+	if ratio, ok := f.shares[t]; ok {
+		return ratio
+	}
+	return 1
+}
+
 func (f *folder) float(t int64, v float64) {
 	increases := f.q.Rate && f.q.Family.Kind == metric.Counter
 	if increases && f.before < 0 {
@@ -107,6 +121,9 @@ func (f *folder) float(t int64, v float64) {
 			w.current += math.Round((v-f.total)*scale) / scale
 		}
 		w.seconds = float64(t-f.before) / 1000
+		if f.q.Family.Kind == metric.Counter && f.before >= 0 && v >= f.total {
+			w.sampled.add((v-f.total)*f.q.Family.Scale(), f.share(t))
+		}
 	}
 	f.before, f.total = t, v
 }
@@ -121,6 +138,7 @@ func (f *folder) histogram(t int64, n *histogram.FloatHistogram) {
 				d = h.Sub(&f.hist)
 			}
 			w.hist.Add(&d)
+			w.sampled.add(float64(d.Count()), f.share(t))
 			w.seconds = float64(t-f.before) / 1000
 		}
 	}

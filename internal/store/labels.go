@@ -14,6 +14,7 @@ const (
 	InfoName     = "viperprobe_target_info"
 	SequenceName = "viperprobe_batch_sequence"
 	GapName      = "viperprobe_gap_seconds"
+	RatioName    = "viperprobe_sample_ratio"
 )
 
 // Other is the label value that stands for everything over a cap.

@@ -57,6 +57,11 @@ type Row struct {
 	// Histograms: what was observed since the row before, with Rate per second.
 	// Quantiles are NaN when that was nothing.
 	Count, Sum, P50, P90, P99 float64
+
+	Ratio float64 // share of events that was looked at since the row before; 0: all of them
+	// Error is the standard error of what was counted since the row before, with Rate per
+	// second: of Count, or of Value's increase where that counts events. 0 unless sampled.
+	Error float64
 }
 
 // Label is the row's label values in one word: "read", "read,sda", "".
@@ -98,6 +103,10 @@ func (r *Reader) rangeRows(ctx context.Context, q Query, yield func(Row, error) 
 	if err != nil {
 		return fmt.Errorf("query %s: %w", q.Family.Name, err)
 	}
+	shares, err := readRatios(ctx, data, q.Family)
+	if err != nil {
+		return fmt.Errorf("query %s: ratios: %w", q.Family.Name, err)
+	}
 	rows := 0
 	for _, key := range slices.SortedFunc(maps.Keys(groups), rowKey.compare) {
 		windows := map[int64]*window{}
@@ -106,7 +115,7 @@ func (r *Reader) rangeRows(ctx context.Context, q Query, yield func(Row, error) 
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("query %s: %w", q.Family.Name, err)
 			}
-			if err := fold(q, s, windows); err != nil {
+			if err := fold(q, s, shares[s.Labels().Get("target")], windows); err != nil {
 				return fmt.Errorf("query %s: %w", q.Family.Name, err)
 			}
 		}

@@ -11,6 +11,8 @@
 //     lived for 100 ms is not lost; increase(x[5m] anchored) gives it exactly.
 //   - NAME_max is the largest value of a gauge in the window; the series begins
 //     when a window had a maximum that is not its last value.
+//   - viperprobe_sample_ratio (label family) is the share of events that was looked at,
+//     from the first window in which it was below 1; values are estimates of all of them.
 //   - viperprobe_target_info is 1 and carries what else is known of a target.
 //   - viperprobe_batch_sequence (labels node, epoch) is the batch's number, written in the
 //     transaction of its samples; viperprobe_gap_seconds (labels node, reason) stands

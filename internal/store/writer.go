@@ -77,7 +77,7 @@ func (w *writer) group(g *metric.Group) error {
 			w.other++
 			continue
 		}
-		if err := w.sample(s, m, t, start); err != nil {
+		if err := errors.Join(w.sample(s, m, t, start), w.ratio(e, m, t)); err != nil {
 			return err
 		}
 	}

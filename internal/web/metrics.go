@@ -19,6 +19,9 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
 	g := newGathering(s.Recent.View(), r.URL.Query().Get("workload") == "true", s.MaxSeries)
 	rest := []*dto.MetricFamily{g.info()}
+	if ratios := g.ratios(); len(ratios.Metric) > 0 {
+		rest = append(rest, ratios)
+	}
 	rest = append(rest, ownFamilies([]Own{{
 		Name: "viperprobe_metrics_left_out", Help: "Series that this scrape leaves out because there are too many.",
 		Kind: metric.Gauge, Value: float64(g.leftOut),
@@ -72,6 +75,27 @@ func (g *gathering) info() *dto.MetricFamily {
 		info.Metric = append(info.Metric, &dto.Metric{Label: ls, Gauge: &dto.Gauge{Value: new(1.0)}})
 	}
 	return info
+}
+
+// ratios is viperprobe_sample_ratio.
+func (g *gathering) ratios() *dto.MetricFamily {
+	out := family(store.RatioName, "Share of a family's events that was looked at in the last window; its values are estimates of all of them. Absent: all.", dto.MetricType_GAUGE)
+	for i := range g.sources {
+		src, done := &g.sources[i], map[*metric.Family]bool{}
+		if src.ended {
+			continue
+		}
+		for j := range src.group.Samples {
+			m := &src.group.Samples[j]
+			if m.Ratio <= 0 || m.Ratio >= 1 || done[m.Family] {
+				continue
+			}
+			done[m.Family] = true
+			ls := labelPairs(append([]store.Pair{{Name: "family", Value: m.Family.Name}}, src.labels...))
+			out.Metric = append(out.Metric, &dto.Metric{Label: ls, Gauge: &dto.Gauge{Value: &m.Ratio}})
+		}
+	}
+	return out
 }
 
 // dto is a family in the form that expfmt encodes.

@@ -132,6 +132,23 @@ func TestMetricsLimit(t *testing.T) {
 	}
 }
 
+// What is an estimate says of how many events it was made.
+func TestMetricsRatio(t *testing.T) {
+	start := begin()
+	half := samples(1)
+	half[0].Ratio, half[3].Ratio, half[4].Ratio = 0.5, 0.25, 0.25
+	_, body, _ := get(t, serve(t, Options{}, batchAt(start, 1, metric.Group{Target: container("web", start), Samples: half})), "/metrics")
+	want(t, body, "# TYPE viperprobe_sample_ratio gauge\n",
+		`viperprobe_sample_ratio{family="tcp_sent",namespace="shop",pod="web-0",container="web",node="n1"} 0.5`+"\n",
+		`viperprobe_sample_ratio{family="block_latency",namespace="shop",pod="web-0",container="web",node="n1"} 0.25`+"\n")
+	if n := strings.Count(body, "viperprobe_sample_ratio{"); n != 2 {
+		t.Errorf("%d ratios, want one for each family that is sampled", n)
+	}
+	if _, body, _ := get(t, usual(t, Options{}), "/metrics"); strings.Contains(body, "sample_ratio") {
+		t.Error("a ratio where nothing is sampled")
+	}
+}
+
 // A name that is not UTF-8 must not cost the scrape.
 func TestMetricsBrokenNames(t *testing.T) {
 	start := begin()

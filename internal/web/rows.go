@@ -24,9 +24,11 @@ type rowLine struct {
 	Workload string `json:"workload,omitempty"`
 	Pattern  string `json:"pattern,omitempty"`
 
-	Value float64  `json:"value"`
-	Hist  *rowHist `json:"histogram,omitempty"`
-	Error string   `json:"error,omitempty"`
+	Value  float64  `json:"value"`
+	Hist   *rowHist `json:"histogram,omitempty"`
+	Ratio  float64  `json:"ratio,omitempty"`          // not all events were looked at: the value is an estimate ...
+	Spread float64  `json:"standard_error,omitempty"` // ... with this standard error, since the row before
+	Error  string   `json:"error,omitempty"`
 }
 
 type rowHist struct {
@@ -118,6 +120,7 @@ func encodeRow(r store.Row, f *metric.Family) rowLine {
 	line := rowLine{
 		Time: r.Time, Target: r.Target, Value: r.Value, Labels: r.Labels[:len(f.Labels)], Workload: r.Workload, Pattern: r.Pattern,
 	}
+	line.Ratio, line.Spread = r.Ratio, r.Error
 	if f.Kind == metric.Histogram {
 		number := func(x float64) *float64 {
 			if math.IsNaN(x) {
@@ -131,7 +134,7 @@ func encodeRow(r store.Row, f *metric.Family) rowLine {
 }
 
 func decodeRow(line rowLine) store.Row {
-	r := store.Row{Time: line.Time, Target: line.Target, Value: line.Value, Workload: line.Workload, Pattern: line.Pattern}
+	r := store.Row{Time: line.Time, Target: line.Target, Value: line.Value, Workload: line.Workload, Pattern: line.Pattern, Ratio: line.Ratio, Error: line.Spread}
 	copy(r.Labels[:], line.Labels)
 	if h := line.Hist; h != nil {
 		number := func(x *float64) float64 {
