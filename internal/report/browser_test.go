@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -185,14 +184,35 @@ func (b *browser) accessible() {
 	}
 }
 
-// picture writes what a part of the page looks like; "" is the whole page.
-func (b *browser) picture(name, selector string) {
+// A shot is a picture for the documentation: sections from one to another, at most so many pixels of them.
+type shot struct {
+	name, from, to string
+	most           float64
+}
+
+// shots are the pictures of the documentation, by width and scheme.
+var shots = map[string][]shot{
+	"1280-light": {{"summary", "summary", "chosen", 1700}, {"shapes", "shapes", "causes", 1500}},
+	"1280-dark":  {{"algorithms", "compare", "front", 1500}},
+	"390-light":  {{"summary", "summary", "chosen", 1600}},
+	"390-dark":   {{"algorithms", "compare", "compare", 1600}},
+}
+
+// pictures writes what parts of the page look like, if somebody wants to have it: pictures.sh.
+func (b *browser) pictures(view string) {
 	b.t.Helper()
-	box := eval[[]float64](b, fmt.Sprintf(`(() => { const s = %q; if (!s) { const d = document.documentElement; return [0, 0, innerWidth, d.scrollHeight]; }
-		const r = document.querySelector(s).getBoundingClientRect(); return [0, r.top + scrollY, innerWidth, r.height]; })()`, selector))
-	png := call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true),
-		Clip: &page.Viewport{X: box[0], Y: box[1], Width: box[2], Height: box[3], Scale: 1}}).Data
-	if err := os.WriteFile(filepath.Join(*pictures, strings.ReplaceAll(name, " ", "-")+".png"), png, 0o644); err != nil {
-		b.t.Fatal(err)
+	if *pictures == "" {
+		return
+	}
+	for _, s := range append(shots[view], shot{"whole", "main", "main", 30000}) {
+		box := eval[[]float64](b, fmt.Sprintf(`[document.getElementById(%q).getBoundingClientRect().top + scrollY, document.getElementById(%q).getBoundingClientRect().bottom + scrollY, innerWidth]`, s.from, s.to))
+		if s.from == "summary" || s.from == "main" {
+			box[0] = 0 // with the bar
+		}
+		png := call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true),
+			Clip: &page.Viewport{Y: box[0], Width: box[2], Height: min(s.most, box[1]-box[0]), Scale: 1}}).Data
+		if err := os.WriteFile(filepath.Join(*pictures, "report-"+s.name+"-"+view+".png"), png, 0o644); err != nil {
+			b.t.Fatal(err)
+		}
 	}
 }

@@ -6,12 +6,18 @@ import (
 	"testing"
 )
 
-// pictures is where the screenshots for the documentation go; pictures.sh makes them small.
-var pictures = flag.String("pictures", "", "folder to write screenshots of the report to")
+var (
+	pictures = flag.String("pictures", "", "folder to write screenshots of the report to")
+	made     = flag.String("page", "", "report to look at; the shop's if empty")
+)
 
 // The report of the shop, at both widths in both schemes: drawn whole, accessible, silent, and no wider than the window.
 func TestPage(t *testing.T) {
-	file, chromium := write(t, fixture()), startBrowser(t)
+	file := *made
+	if file == "" {
+		file = write(t, fixture())
+	}
+	chromium := startBrowser(t)
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			t.Run(fmt.Sprintf("%d %s", width, scheme), func(t *testing.T) {
@@ -20,9 +26,7 @@ func TestPage(t *testing.T) {
 				b.whole()
 				b.accessible()
 				b.quiet()
-				if *pictures != "" {
-					b.picture(fmt.Sprintf("report-%d-%s", width, scheme), "")
-				}
+				b.pictures(fmt.Sprintf("%d-%s", width, scheme))
 			})
 		}
 	}
