@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -19,6 +20,9 @@ func (a *analyzer) writeHTML(x *analyzed, families []*metric.Family) error {
 		Recording: x.recording.Recording, Notes: x.recording.Notes, Results: x.results, Chosen: x.best().Algorithm,
 		Options: x.options,
 		Unit:    unitsOf(families),
+	}
+	if t := x.recording.Times; len(t) > 0 && t[0] > 1e8 {
+		in.From, in.To = unixTime(t[0]), unixTime(t[len(t)-1]+x.recording.Step)
 	}
 	for _, f := range x.failed {
 		in.Failures = append(in.Failures, report.Failure{Algorithm: f.name, Reason: f.err.Error()})
@@ -36,6 +40,9 @@ func (a *analyzer) writeHTML(x *analyzed, families []*metric.Family) error {
 	}
 	return nil
 }
+
+// unixTime is a time of seconds; recordings that count from their own start have none of a clock.
+func unixTime(seconds float64) time.Time { return time.UnixMilli(int64(1000 * seconds)) }
 
 // commandLine is what a person would type again, in words that a shell keeps whole.
 func commandLine(args []string) string {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"time"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
 )
@@ -97,6 +98,7 @@ func shop(seed uint64) analysis.Recording {
 // shopReport is the shop with what every algorithm made of it.
 func shopReport() Input {
 	in := Input{Title: "shop, six runs of 20 minutes", Command: "viperprobe analyze shop.csv --algorithm all --html report.html", Recording: shop(1),
+		From: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), To: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
 		Unit: func(s analysis.Series) string { return units[s.Family] }, CostUnit: "% of a core",
 		Options: analysis.Options{Seed: 1, MostK: 5, Candidates: 10, Bootstraps: 20, Costs: map[string]float64{"requests": .1, "cpu_usage": .05, "memory_working_set": .05, "tcp_sent_bytes": .5,
 			"context_switches": .3, "threads": .05, "runq_delay": .6, "runq_latency": 2, "user_faults": .4, "tcp_retransmits": .2, "block_latency": .9}}}

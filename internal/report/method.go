@@ -20,6 +20,9 @@ func (in Input) method(r analysis.Result) []fact {
 	out := []fact{{"Recording", fmt.Sprintf("%s of %s, in %s: %s, a value every %s",
 		plural(len(in.Recording.Series), "series", "series"), plural(len(containers), "container", "containers"),
 		plural(len(in.Recording.Runs), "run", "runs"), duration(float64(rows)*in.Recording.Step), duration(in.Recording.Step))}}
+	if !in.From.IsZero() {
+		out = append(out, fact{"Recorded", in.From.UTC().Format("2006-01-02 15:04:05") + " to " + in.To.UTC().Format("2006-01-02 15:04:05") + " UTC"})
+	}
 	if in.Recording.SLO == nil {
 		out = append(out, fact{"SLO", "none in the recording: nothing could be learnt from violations, nor judged by them"})
 	} else {

@@ -13,6 +13,7 @@ import (
 	"html/template"
 	"io"
 	"slices"
+	"time"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
 )
@@ -23,6 +24,7 @@ type Input struct {
 	Command   string // how the report is made again; "" leaves it out
 	Version   string // of the program; "" leaves it out
 	Recording analysis.Recording
+	From, To  time.Time         // when it was recorded; zero is unknown
 	Notes     []string          // of whoever made the recording, in whole sentences
 	Options   analysis.Options  // that Results were made with
 	Results   []analysis.Result // of one or more algorithms on Recording

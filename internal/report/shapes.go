@@ -13,6 +13,8 @@ const (
 	drawnSeries  = 2000 // in all overlays together
 	drawnMembers = 40   // in one: more are a blot
 	listedSeries = 5000 // in the tables of members
+
+	unfolded = 18 // containers whose silhouettes are shown at once
 )
 
 type shapesSection struct {
@@ -22,6 +24,7 @@ type shapesSection struct {
 	Clusters   int
 	Series     int
 	Left       []string // what was left out, in sentences
+	Fold       bool     // too many containers to show all silhouettes at once
 	Summaries  []summaryRow
 }
 
@@ -124,6 +127,7 @@ func (in Input) shapesSection(d *plots) (shapesSection, error) {
 			at += float64(run.To - run.From)
 		}
 	}
+	s.Fold = len(s.Containers) > unfolded
 	s.leftOut()
 	return s, nil
 }

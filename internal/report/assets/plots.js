@@ -14,7 +14,7 @@ drawings.series = (index, width) => {
     marks: [
       Plot.rect(data.violations, { x1: (v) => minutes(v[0]), x2: (v) => minutes(v[1]), fill: "var(--shade)" }),
       Plot.ruleX(data.runs.filter((r) => r.from > 0), { x: (r) => minutes(r.from), stroke: soft, strokeOpacity: 0.5 }),
-      Plot.text(data.runs, {
+      Plot.text(data.runs.length > 1 ? data.runs : [], {
         x: (r) => minutes(r.from), text: (r, i) => runLabel(r, i, wide(r)), frameAnchor: "top", textAnchor: "start", dx: 4, dy: -12, fontSize: 10.5,
       }),
       Plot.lineY(points, { x: "x", y: "y", stroke: blue, strokeWidth: 1.3 }),
@@ -112,7 +112,7 @@ drawings.silhouette = (index, width) => {
   const high = d3.max(data.silhouettes, (s) => d3.max(s.choices, (c) => c[1]));
   return Plot.plot({
     width, height: 110, marginLeft: 30, marginRight: 10, marginTop: 14, marginBottom: 22, style: { ...look, fontSize: "11px" },
-    x: { domain: d3.extent(data.silhouettes.flatMap((s) => s.choices.map((c) => c[0]))), ticks: 6, tickFormat: "d", label: null, tickSize: 3 },
+    x: { domain: d3.extent(data.silhouettes.flatMap((s) => s.choices.map((c) => c[0]))), ticks: d3.union(data.silhouettes.flatMap((s) => s.choices.map((c) => c[0]))), tickFormat: "d", label: null, tickSize: 3 },
     y: { domain: [low, Math.max(high, 0.1)], ticks: 2, label: null, grid: true, nice: true },
     marks: [
       Plot.line(others.flatMap(value), { x: "k", y: "v", z: "container", stroke: rule }),
