@@ -28,6 +28,8 @@ type analyzer struct {
 	slo        []string
 	split      string
 	html       string
+	critical   string
+	document   documentFlags
 	cost       string
 	calls      string
 	reading    recording.Options
@@ -49,7 +51,7 @@ type failedAlgorithm struct {
 }
 
 func newAnalyze(p parts) *cobra.Command {
-	a := analyzer{output: oneOf("table", "json"), task: oneOf(words(analysis.Tasks())...)}
+	a := analyzer{output: oneOf("table", "json", "yaml"), task: oneOf(words(analysis.Tasks())...)}
 	c := &cobra.Command{
 		Use:   "analyze [SOURCE]",
 		Short: "Find the few series that matter in a recording",
@@ -70,12 +72,14 @@ Algorithms:
 ` + algorithmHelp() + `
 -o json prints, of one --algorithm, {algorithm, k, silhouette, clusters: [{members[],
 representative, container}], critical: [{series, why, ...}], ...}; of several, an
-array of these.` + codes("3 some algorithm could not do its work"),
+array of these. -o yaml prints the selection of supervised, or of the only algorithm,
+as a document of kind CriticalMetrics, for diff and set -f.` + codes("3 some algorithm could not do its work"),
 		Example: `  viperprobe analyze --since 30m --slo 'nginx/request_latency p99 > 50ms'
   viperprobe analyze recording.csv
   viperprobe analyze recording.csv --algorithm kshape --k 3 --seed 1 -o json
   viperprobe analyze recording.csv --slo 'request_latency p99 > 50ms' --split 10m
-  viperprobe analyze recording.csv --html report.html`,
+  viperprobe analyze recording.csv --html report.html
+  viperprobe analyze recording.csv -o yaml > shop.yaml && viperprobe diff shop.yaml`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage(fmt.Errorf("want one SOURCE, have %d; put files into a folder", len(args)))
@@ -122,6 +126,8 @@ func (a *analyzer) bind(c *cobra.Command) {
 	f.StringVar(&a.html, "html", "", "write a report with plots to this file, too")
 	f.StringVar(&a.cost, "cost", "", "what families cost: what viperprobe cost -o json prints, or CSV with the header family,cost (default: each counts as 1)")
 	f.StringVar(&a.calls, "calls", "", "which service calls which, for sieve: CSV with the header caller,callee")
+	f.StringVar(&a.critical, "critical", "", "write the selection as a document of kind CriticalMetrics to this file, too")
+	a.document.bind(f)
 	f.output(&a.output)
 }
 

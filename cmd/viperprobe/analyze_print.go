@@ -18,13 +18,19 @@ import (
 // print writes what was found, and gives exit code 3 where an algorithm failed.
 func (a *analyzer) print(c *cobra.Command, x *analyzed, families []*metric.Family) error {
 	var err error
-	if a.output.value == "json" {
+	switch a.output.value {
+	case "json":
 		err = x.printJSON(c.OutOrStdout())
-	} else {
+	case "yaml":
+		err = a.printCriticalDocument(c.OutOrStdout(), x, families)
+	default:
 		err = x.printTable(c.OutOrStdout())
 	}
 	if err == nil && a.html != "" {
 		err = a.writeHTML(x, families)
+	}
+	if err == nil && a.critical != "" {
+		err = a.writeCritical(x, families)
 	}
 	var faults []error
 	for _, f := range x.failed {

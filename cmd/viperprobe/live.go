@@ -60,6 +60,7 @@ who made them. They end with the instance; policies are for what should stay.`
 
 func newSet() *cobra.Command {
 	var r remoteControl
+	var files []string
 	c := &cobra.Command{
 		Use:   "set TARGET FAMILY on|off|RATIO",
 		Short: "Switch families on or off for some targets, or sample them, while it runs",
@@ -69,15 +70,29 @@ events to look at, 0.001 to 1: values are estimates of all of them then, and cos
 Of a class or tier it holds for the families that can be sampled, and the others
 stay as they are; ` + "`viperprobe metrics FAMILY`" + ` tells of each.
 
+With -f, what documents of kind CriticalMetrics say is put in force: exactly the
+families of each set are on for the targets that it is of. ` + "`viperprobe analyze -o yaml`" + `
+writes them.
+
 ` + selectorHelp + codes("3 some of it does not work here"),
 		Example: `  viperprobe set redis block_latency on --for 10m
   viperprobe set namespace=shop,container=web network,requests on --why 'slow checkout'
   viperprobe set '/system.slice/**' event off
-  viperprobe set '/system.slice/**' runq_latency 0.1`,
-		Args: arguments("a TARGET, a FAMILY and on, off or a share of events", 3),
+  viperprobe set '/system.slice/**' runq_latency 0.1
+  viperprobe set -f shop.yaml --for 1h`,
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(files) == 0 {
+			return arguments("a TARGET, a FAMILY and on, off or a share of events", 3)(c, args)
+		}
+		return noArgs(c, args)
 	}
 	r.bindChange(c, 0)
+	r.StringArrayVarP(&files, "file", "f", nil, "documents of kind CriticalMetrics, in place of TARGET and FAMILY: a file or a folder; may be repeated")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(files) > 0 {
+			return r.setCritical(c, files)
+		}
 		ratio, err := parseRatio(args[2])
 		if err != nil {
 			return usage(errors.Join(append(r.faults, err)...))
@@ -137,6 +152,22 @@ func (r *remoteControl) set(c *cobra.Command, w control.Wish) error {
 		return err
 	}
 	return r.tell(c.OutOrStdout(), []control.Change{x})
+}
+
+// setCritical puts documents in force.
+func (r *remoteControl) setCritical(c *cobra.Command, paths []string) error {
+	if err := r.err(); err != nil {
+		return err
+	}
+	files, err := control.Read(paths)
+	if err != nil {
+		return usage(err)
+	}
+	changes, err := r.client.SetCritical(c.Context(), control.Critical{Files: files, For: time.Duration(r.during), Why: r.why})
+	if err != nil {
+		return refused(err)
+	}
+	return r.tell(c.OutOrStdout(), changes)
 }
 
 // noteNobody says when no target has the name that was given.
@@ -263,7 +294,11 @@ func writeChanges(w io.Writer, changes []control.Change) error {
 		if x.Of > 0 {
 			action += " of " + strconv.FormatInt(x.Of, 10)
 		}
-		if x.Selector != "" {
+		target := x.Selector
+		if x.Document != "" {
+			target = x.Document
+		}
+		if target != "" {
 			to = onOff(x.Ratio)
 		}
 		if !x.Until.IsZero() {
@@ -273,7 +308,7 @@ func writeChanges(w io.Writer, changes []control.Change) error {
 		if x.Who.PID >= 0 {
 			who = fmt.Sprintf("uid %d pid %d", x.Who.UID, x.Who.PID)
 		}
-		t.row(strconv.FormatInt(x.ID, 10), x.Time.Format(time.DateTime), action, x.Selector, strings.Join(x.Families, ","), to, until, who, x.Why)
+		t.row(strconv.FormatInt(x.ID, 10), x.Time.Format(time.DateTime), action, target, strings.Join(x.Families, ","), to, until, who, x.Why)
 	}
 	return t.flush()
 }

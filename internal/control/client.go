@@ -31,6 +31,12 @@ func (c Client) Set(ctx context.Context, w Wish) (x Change, err error) {
 	return x, err
 }
 
+// SetCritical is Controller.SetCritical.
+func (c Client) SetCritical(ctx context.Context, w Critical) (out []Change, err error) {
+	err = c.ask(ctx, "critical", w, &out)
+	return out, err
+}
+
 // Unset is Controller.Unset.
 func (c Client) Unset(ctx context.Context, ids []int64, why string) (out []Change, err error) {
 	err = c.ask(ctx, "unset", unset{ids, why}, &out)

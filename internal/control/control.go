@@ -142,7 +142,7 @@ func (c *Controller) apply(now time.Time) error {
 	c.generation++
 	c.wishes.Live = nil
 	for _, l := range c.live {
-		c.wishes.Live = append(c.wishes.Live, l.rule)
+		c.wishes.Live = append(c.wishes.Live, l.rules...)
 	}
 	c.plan = policy.Make(c.wishes, c.generation, now)
 	return c.engine.Apply(c.plan)

@@ -60,7 +60,8 @@ type Ratio struct {
 
 // Diff tells what documents would change for the targets of now, if they were there in
 // place of those of the same kind and name, or beside the others. New patterns are
-// checked, but nothing is recognised by them before they are in force.
+// checked, but nothing is recognised by them before they are in force. Of a document of
+// kind CriticalMetrics it tells what SetCritical would change.
 func (c *Controller) Diff(files []policy.File) ([]Difference, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,6 +75,12 @@ func (c *Controller) Diff(files []policy.File) ([]Difference, error) {
 	}
 	wishes, now := c.wishes, time.Now()
 	wishes.Documents = documents
+	wishes.Live = slices.Clone(wishes.Live)
+	for i := range documents.Critical {
+		if d := &documents.Critical[i]; slices.ContainsFunc(files, func(f policy.File) bool { return f.Name == d.File }) {
+			wishes.Live = append(wishes.Live, d.Rules(c.families)...)
+		}
+	}
 	plan := policy.Make(wishes, c.generation, now)
 	out := []Difference{}
 	for _, t := range targets {

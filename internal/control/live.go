@@ -26,6 +26,7 @@ type Change struct {
 	Action     string    `json:"action"`       // set, unset, end (its time was over), reload (of files)
 	Of         int64     `json:"of,omitempty"` // unset, end: the change that is over
 	Selector   string    `json:"selector,omitempty"`
+	Document   string    `json:"document,omitempty"` // in place of a selector: kind/name of what was applied
 	Families   []string  `json:"families,omitempty"` // as they were asked for
 	Ratio      float64   `json:"ratio"`
 	Until      time.Time `json:"until,omitzero"`
@@ -44,7 +45,7 @@ type Who struct {
 
 type live struct {
 	Change
-	rule policy.Rule
+	rules []policy.Rule
 }
 
 // A RefusedError is a wish that cannot be: the fault is the asker's.
@@ -65,6 +66,48 @@ func (c *Controller) Set(w Wish, who Who) (Change, error) {
 	if err != nil {
 		return Change{}, &RefusedError{err}
 	}
+	x := Change{Selector: w.Selector, Families: w.Families, Ratio: w.Ratio, Why: w.Why, Who: who}
+	return c.set(x, w.For, []policy.Rule{rule})
+}
+
+// A Critical is documents of kind CriticalMetrics to put in force live.
+type Critical struct {
+	Files []policy.File `json:"files"`
+	For   time.Duration `json:"for"`
+	Why   string        `json:"why"`
+}
+
+// SetCritical switches on exactly the families of critical sets for the targets that
+// they are of, over everything else, before it returns: one change for each document.
+func (c *Controller) SetCritical(w Critical, who Who) ([]Change, error) {
+	if err := checkTerms(w.For, w.Why); err != nil {
+		return nil, &RefusedError{err}
+	}
+	documents, err := policy.Parse(w.Files, c.families)
+	if err != nil {
+		return nil, &RefusedError{err}
+	}
+	if len(documents.Critical) == 0 || len(documents.Critical) != len(w.Files) {
+		return nil, refuse("want documents of kind CriticalMetrics; policies are for `viperprobe run --policy`")
+	}
+	var out []Change
+	for i := range documents.Critical {
+		d := &documents.Critical[i]
+		rules := d.Rules(c.families)
+		if len(rules) == 0 {
+			return out, refuse("%s:%d: all entries of %s are external: there is nothing to switch on", d.File, d.Line, d.Name)
+		}
+		x, err := c.set(Change{Document: "CriticalMetrics/" + d.Name, Families: d.Families(), Ratio: 1, Why: w.Why, Who: who}, w.For, rules)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// set records a change and puts it in force.
+func (c *Controller) set(x Change, during time.Duration, rules []policy.Rule) (Change, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.engine == nil {
@@ -73,19 +116,37 @@ func (c *Controller) Set(w Wish, who Who) (Change, error) {
 	if len(c.live) >= maxLive {
 		return Change{}, refuse("%d changes are in force, at most %d can be; unset some, or write a policy", len(c.live), maxLive)
 	}
-	x := Change{Time: time.Now(), Action: "set", Selector: w.Selector, Families: w.Families, Ratio: w.Ratio, Why: w.Why, Who: who, Generation: c.generation + 1}
-	if w.For > 0 {
-		x.Until = x.Time.Add(w.For)
+	x.Time, x.Action, x.Generation = time.Now(), "set", c.generation+1
+	if during > 0 {
+		x.Until = x.Time.Add(during)
 	}
 	if err := c.journal.add(&x); err != nil {
 		return Change{}, fmt.Errorf("record change: %w; nothing is changed", err)
 	}
-	rule.Origin, rule.Until = fmt.Sprintf("live change %d", x.ID), x.Until
-	c.live = append(c.live, live{x, rule})
+	for i := range rules {
+		origin := fmt.Sprintf("live change %d", x.ID)
+		if x.Document != "" {
+			origin += " (" + rules[i].Origin + ")"
+		}
+		rules[i].Origin, rules[i].Policy, rules[i].Line, rules[i].Until = origin, "", 0, x.Until
+	}
+	c.live = append(c.live, live{x, rules})
 	if err := c.apply(time.Now()); err != nil {
 		x.Fault = err.Error()
 	}
 	return x, nil
+}
+
+// checkTerms checks for how long and why something is wished.
+func checkTerms(during time.Duration, why string) error {
+	var faults []error
+	if during < 0 || during > maxFor {
+		faults = append(faults, fmt.Errorf("--for: want more than 0 and at most 30d, have %v", during))
+	}
+	if len(why) > maxText || strings.ContainsFunc(why, func(r rune) bool { return r < ' ' }) {
+		faults = append(faults, fmt.Errorf("--why: want one line of at most %d bytes", maxText))
+	}
+	return errors.Join(faults...)
 }
 
 // rule checks a wish.
@@ -107,12 +168,7 @@ func (c *Controller) rule(w Wish) (policy.Rule, error) {
 	if len(w.Families) == 0 {
 		faults = append(faults, errors.New("want at least one family"))
 	}
-	if w.For < 0 || w.For > maxFor {
-		faults = append(faults, fmt.Errorf("--for: want more than 0 and at most 30d, have %v", w.For))
-	}
-	if len(w.Why) > maxText || strings.ContainsFunc(w.Why, func(r rune) bool { return r < ' ' }) {
-		faults = append(faults, fmt.Errorf("--why: want one line of at most %d bytes", maxText))
-	}
+	faults = append(faults, checkTerms(w.For, w.Why))
 	return rule, errors.Join(faults...)
 }
 

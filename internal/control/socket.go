@@ -134,6 +134,7 @@ func clip(s string) string {
 func handler(c *Controller, gid int) http.Handler {
 	mux := http.NewServeMux()
 	route(mux, "POST /set", gid, func(w Wish, who Who) (any, error) { return c.Set(w, who) })
+	route(mux, "POST /critical", gid, func(w Critical, who Who) (any, error) { return c.SetCritical(w, who) })
 	route(mux, "POST /unset", gid, func(u unset, who Who) (any, error) { return c.Unset(u.IDs, u.Why, who) })
 	route(mux, "POST /explain", gid, func(glob string, _ Who) (any, error) { return c.Explain(glob) })
 	route(mux, "POST /diff", gid, func(files []policy.File, _ Who) (any, error) { return c.Diff(files) })

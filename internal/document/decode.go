@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -62,7 +63,7 @@ func (d *decoder) decodeStruct(node *yaml.Node, v reflect.Value, key string) {
 	}
 	fields := map[string]reflect.Value{}
 	for i := range v.NumField() {
-		if name := v.Type().Field(i).Tag.Get("yaml"); name != "" {
+		if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); name != "" {
 			fields[name] = v.Field(i)
 		}
 	}

@@ -105,6 +105,19 @@ func Word(data []byte, path ...string) (word string, line int) {
 	return node.Value, line
 }
 
+// Write is the text of a document, which Parse reads back into the same struct. Fields
+// whose tag says omitempty are left out where they are zero.
+func Write(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	err := errors.Join(e.Encode(v), e.Close())
+	if err != nil {
+		return nil, fmt.Errorf("write document: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
 // parse gives the document's only node, nil when it is empty or not YAML.
 func (d *decoder) parse(data []byte) *yaml.Node {
 	if len(data) > MaxBytes {

@@ -30,6 +30,7 @@ type File struct {
 type Documents struct {
 	Policies []ProbePolicy // in the order of their names
 	Patterns []Pattern     // those of the files, then those that come with ViperProbe, in the order in which they are tried
+	Critical []CriticalMetrics
 }
 
 // A ProbePolicy says which families are wanted of which targets.
@@ -45,8 +46,9 @@ type ProbePolicy struct {
 
 // An Entry switches families on or off.
 type Entry struct {
-	Wants []Want
-	Line  int
+	Wants  []Want
+	Line   int
+	Select *Selector // of fewer targets than the policy's; nil: of all of them
 }
 
 type head struct {
@@ -67,9 +69,10 @@ type policyFile struct {
 			Workloads  []string `yaml:"workloads"`
 			Patterns   []string `yaml:"patterns"`
 		} `yaml:"selector"`
-		Families []familyEntry `yaml:"families"`
-		Interval time.Duration `yaml:"interval"`
-		Until    moment        `yaml:"until"`
+		CriticalSet string        `yaml:"criticalSet"`
+		Families    []familyEntry `yaml:"families"`
+		Interval    time.Duration `yaml:"interval"`
+		Until       moment        `yaml:"until"`
 	} `yaml:"spec"`
 }
 
@@ -107,6 +110,7 @@ func Parse(files []File, catalogue []*metric.Family) (Documents, error) {
 	slices.SortFunc(r.policies, func(a, b written) int { return compareNames(a.policy.Name, b.policy.Name) })
 	patterns := merge(r.patterns, shipped)
 	for i := range r.policies {
+		r.refer(&r.policies[i])
 		r.checkPatterns(&r.policies[i], patterns)
 		for j := range i {
 			r.checkOverlap(&r.policies[j], &r.policies[i])
@@ -115,7 +119,7 @@ func Parse(files []File, catalogue []*metric.Family) (Documents, error) {
 	if err := errors.Join(r.faults...); err != nil {
 		return Documents{}, err
 	}
-	d := Documents{Patterns: patterns}
+	d := Documents{Patterns: patterns, Critical: r.critical}
 	for _, w := range r.policies {
 		d.Policies = append(d.Policies, w.policy)
 	}
@@ -127,6 +131,7 @@ type reader struct {
 	names     map[string]*document.Document // by kind and name
 	policies  []written
 	patterns  []Pattern
+	critical  []CriticalMetrics
 	faults    []error
 }
 
@@ -134,6 +139,7 @@ type reader struct {
 type written struct {
 	policy   ProbePolicy
 	document *document.Document
+	critical string // name of the critical set that it refers to
 }
 
 func (r *reader) fault(d *document.Document, key, format string, args ...any) {
@@ -146,8 +152,10 @@ func (r *reader) read(f File) {
 		r.readPolicy(f)
 	case "Pattern":
 		r.readPattern(f)
+	case criticalKind:
+		r.readCritical(f)
 	default:
-		what := fmt.Sprintf("want ProbePolicy or Pattern, have %q", kind)
+		what := fmt.Sprintf("want ProbePolicy, Pattern or CriticalMetrics, have %q", kind)
 		r.faults = append(r.faults, &document.Fault{File: f.Name, Line: line, Key: "kind", What: what})
 	}
 }
@@ -160,7 +168,7 @@ func (r *reader) readPolicy(f File) {
 		return
 	}
 	if w.Kind == "" {
-		r.fault(d, "kind", "want ProbePolicy or Pattern, have nothing")
+		r.fault(d, "kind", "want ProbePolicy, Pattern or CriticalMetrics, have nothing")
 	}
 	r.checkHead(d, "ProbePolicy", w.APIVersion, w.Metadata.Name)
 	s := &w.Spec.Selector
@@ -179,11 +187,11 @@ func (r *reader) readPolicy(f File) {
 	if p.Interval != 0 && (p.Interval < MinInterval || p.Interval > MaxInterval) {
 		r.fault(d, "spec.interval", "want between %v and 1h, have %v", MinInterval, p.Interval)
 	}
-	if len(w.Spec.Families) == 0 {
+	if len(w.Spec.Families) == 0 && w.Spec.CriticalSet == "" {
 		r.fault(d, "spec.families", "want at least one; `viperprobe metrics` lists them")
 	}
 	p.Entries = r.entries(d, w.Spec.Families)
-	r.policies = append(r.policies, written{p, d})
+	r.policies = append(r.policies, written{p, d, w.Spec.CriticalSet})
 }
 
 var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)

@@ -181,4 +181,36 @@ func (r *reader) checkPatterns(w *written, patterns []Pattern) {
 	}
 }
 
+// refer puts the entries of the critical set that a policy refers to before its own, of
+// the targets that both select.
+func (r *reader) refer(w *written) {
+	if w.critical == "" {
+		return
+	}
+	var names []string
+	for i := range r.critical {
+		c := &r.critical[i]
+		names = append(names, c.Name)
+		if c.Name != w.critical {
+			continue
+		}
+		var entries []Entry
+		for _, e := range c.entries(r.catalogue) {
+			if both, some := w.policy.Selector.and(e.Select); some {
+				entries = append(entries, Entry{Wants: e.Wants, Line: w.document.Line("spec.criticalSet"), Select: &both})
+			}
+		}
+		if len(entries) == 0 {
+			r.fault(w.document, "spec.criticalSet", "no set of %s is of a target that the selector may match", c.Name)
+		}
+		w.policy.Entries = append(entries, w.policy.Entries...)
+		return
+	}
+	hint := ""
+	if near := Nearest(w.critical, names); near != "" {
+		hint = fmt.Sprintf(", did you mean %q?", near)
+	}
+	r.fault(w.document, "spec.criticalSet", "no CriticalMetrics is called %q%s", w.critical, hint)
+}
+
 func compareNames(a, b string) int { return strings.Compare(a, b) }

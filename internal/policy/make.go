@@ -48,7 +48,11 @@ func Make(w Wishes, generation int64, now time.Time) Plan {
 func (p *ProbePolicy) rules() []Rule {
 	var out []Rule
 	for _, e := range p.Entries {
-		out = append(out, Rule{Origin: p.origin(e.Line), Policy: p.Name, Line: e.Line, Select: p.Selector, Wants: e.Wants, Until: p.Until})
+		r := Rule{Origin: p.origin(e.Line), Policy: p.Name, Line: e.Line, Select: p.Selector, Wants: e.Wants, Until: p.Until}
+		if e.Select != nil {
+			r.Select = *e.Select
+		}
+		out = append(out, r)
 	}
 	return out
 }

@@ -75,6 +75,39 @@ func (s *Selector) meet(o *Selector) bool {
 	return true
 }
 
+// and is what both select, as far as lists of globs can say it: of a key that both have,
+// the globs of o that may match what s matches. some is false when nothing can.
+func (s Selector) and(o *Selector) (both Selector, some bool) {
+	both, some = s, true
+	meet := func(into *[]string, narrow []string) {
+		wide := *into
+		if *into = narrow; len(narrow) == 0 {
+			*into = wide
+			return
+		}
+		if len(wide) > 0 {
+			*into = slices.DeleteFunc(slices.Clone(narrow), func(g string) bool {
+				return !slices.ContainsFunc(wide, func(h string) bool { return globsMeet(g, h) })
+			})
+			some = some && len(*into) > 0
+		}
+	}
+	meet(&both.Cgroups, o.Cgroups)
+	meet(&both.Namespaces, o.Namespaces)
+	meet(&both.Pods, o.Pods)
+	meet(&both.Containers, o.Containers)
+	meet(&both.Workloads, o.Workloads)
+	meet(&both.Patterns, o.Patterns)
+	meet(&both.Targets, o.Targets)
+	if len(s.Kinds) > 0 && len(o.Kinds) > 0 {
+		both.Kinds = slices.DeleteFunc(slices.Clone(o.Kinds), func(k metric.TargetKind) bool { return !slices.Contains(s.Kinds, k) })
+		some = some && len(both.Kinds) > 0
+	} else if len(s.Kinds) == 0 {
+		both.Kinds = o.Kinds
+	}
+	return both, some
+}
+
 // globsMeet reports whether some text may match both globs. A star is taken to match
 // slashes as well.
 func globsMeet(g, h string) bool {

@@ -131,8 +131,8 @@ func join(parts ...string) string {
 }
 
 // replica is what Kubernetes adds to a workload's name: an ordinal, or the hashes of a
-// ReplicaSet and its pod.
-var replica = regexp.MustCompile(`(-[0-9]+|-[0-9a-f]{6,10}-[0-9a-z]{5})$`)
+// ReplicaSet and its pod, in an alphabet that makes no words.
+var replica = regexp.MustCompile(`(-[0-9]{1,3}|-[b-df-hj-np-tv-z0-9]{6,10}-[b-df-hj-np-tv-z0-9]{5})$`)
 
 // serviceOf is the service of a container called namespace/pod/container,
 // pod/container or pod: the pod's workload. Paths of cgroups are their own.
