@@ -64,7 +64,7 @@ func loads() []load {
 		{"new page", 1, []string{"page_cache_misses"}, pages},
 		{"block request", 1, []string{"block_latency", "block_bytes", "block_requests"}, blocks},
 		{"reclaim", 1, []string{"reclaim_latency", "reclaimed_pages"}, reclaimed},
-		{"connection", 2, []string{"tcp_accepts", "tcp_connects", "tcp_closes", "tcp_connect_latency"}, connections},
+		{"connection", 2, []string{"tcp_accepts", "tcp_connects", "tcp_closes", "tcp_connect_latency", "tcp_lifetime", "tcp_rtt"}, connections},
 		{"failed connection", 1, []string{"tcp_connect_failures", "tcp_resets"}, refusals},
 		{"dropped packet", 1, []string{"packet_drops", "udp_drops"}, overflow},
 		{"dropped packet", 1, []string{"node_packet_drops"}, unwanted},
