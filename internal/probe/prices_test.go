@@ -57,6 +57,7 @@ func loads() []load {
 		{"futex wait", 1, []string{"futex_wait"}, by("futex 10000 1000")},
 		{"softirq", 1, []string{"softirq_time", "softirqs"}, by("echo 4 20000 100")},
 		{"datagram", 1, []string{"udp_bytes", "udp_datagrams"}, by("echo 4 20000 100")},
+		{"unix message", 1, unixNames, by("unix pair 1 20000 100")},
 		{"process", 1, []string{"forks", "exits"}, by("fork 1000 0")},
 		{"process", 1, []string{"execs"}, by("children 50 end,0")},
 		{"signal", 1, []string{"signals"}, by("fork 1000 0")},

@@ -3,11 +3,14 @@ package probe
 import (
 	"testing"
 	"time"
+
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
 // What a full accept queue turns away is the listener's owner's, who is not the one
 // that knocks, and in sum what the network namespace counts.
 func TestListenDrops(t *testing.T) {
+	kerneltest.Exact(t, "tcp_listen_drops")
 	s := want(t, socketNames...)
 	g, og := newGroup(t, nil), newGroup(t, nil)
 	tg, other := newTarget(t, s, socketNames, g), newTarget(t, s, socketNames, og)
@@ -51,6 +54,7 @@ func TestListenDrops(t *testing.T) {
 
 // Time in which a sender may not send is what TCP_INFO tells of it.
 func TestSendLimits(t *testing.T) {
+	kerneltest.Exact(t, "tcp_send_busy_time", "tcp_send_limited_time")
 	s := want(t, socketNames...)
 	a, b := sides(t, s)
 	pair(a, b, 4)
@@ -78,6 +82,7 @@ func TestSendLimits(t *testing.T) {
 
 // A connection's life is between what its ends saw of it.
 func TestLifetimes(t *testing.T) {
+	kerneltest.Exact(t, "tcp_lifetime")
 	s := want(t, socketNames...)
 	a, b := sides(t, s)
 	const connections, life = 5, 40 * time.Millisecond
@@ -109,6 +114,7 @@ func TestLifetimes(t *testing.T) {
 
 // One observation for each connection and window in which something came.
 func TestRoundTrips(t *testing.T) {
+	kerneltest.Exact(t, "tcp_rtt")
 	s := want(t, socketNames...)
 	a, b := sides(t, s)
 	pair(a, b, 4)
