@@ -52,6 +52,7 @@ var floors = map[string]int{
 	"test/oracle":         5,
 	"test/bench":          5,
 	"test/bench-analysis": 5,
+	"test/record":         5,
 }
 
 // homes: the packages that may import an outside technology, by module path prefix. A third-party import without a

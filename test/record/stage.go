@@ -1,0 +1,306 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/test/rig"
+)
+
+// A stage is the servers, the load, the neighbour and who measures them.
+type stage struct {
+	options
+	dir    string
+	host   *cgroup.Host
+	groups map[string]*rig.Group
+	ports  map[string]int
+	served []*exec.Cmd
+	probe  *exec.Cmd
+	said   bytes.Buffer // by it
+}
+
+// groupNames are the cgroups, below the root.
+var groupNames = []string{"redis", "nginx", "neighbour", "load"}
+
+const (
+	prefix  = "/record-"
+	clients = 64
+	period  = 100_000 // us of CFS, for the limits
+)
+
+// open makes the cgroups, starts the servers on CPU 0, and measures.
+func (s *stage) open(ctx context.Context) (err error) {
+	if runtime.NumCPU() < 2 {
+		return errors.New("two CPUs are needed: one for the servers, one for the load")
+	}
+	if s.host, err = cgroup.Find("/"); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp("", "viperprobe-record"); err != nil {
+		return err
+	}
+	s.groups, s.ports = map[string]*rig.Group{}, map[string]int{}
+	for _, name := range groupNames {
+		g, err := rig.NewGroup(s.host, prefix+name, "cpu", "cpuacct", "memory", "blkio")
+		s.groups[name] = g
+		if err != nil {
+			return fmt.Errorf("make cgroup %s%s: %w: is another recording running? If not, remove it", prefix, name, err)
+		}
+	}
+	if err := errors.Join(limit(s.groups["redis"], s.share, 1), limit(s.groups["nginx"], s.share, 1), limit(s.groups["neighbour"], .9, 8)); err != nil {
+		return err
+	}
+	if err := s.startServers(); err != nil {
+		return err
+	}
+	return s.measure(ctx)
+}
+
+// limit bounds a group to a share of a CPU, and gives it that many times the usual weight.
+func limit(g *rig.Group, share float64, weight int) error {
+	quota := strconv.Itoa(int(share * period))
+	if v1 := g.V1["cpu"]; v1 != "" {
+		return errors.Join(os.WriteFile(filepath.Join(v1, "cpu.cfs_period_us"), []byte(strconv.Itoa(period)), 0o644),
+			os.WriteFile(filepath.Join(v1, "cpu.cfs_quota_us"), []byte(quota), 0o644),
+			os.WriteFile(filepath.Join(v1, "cpu.shares"), []byte(strconv.Itoa(1024*weight)), 0o644))
+	}
+	err := errors.Join(os.WriteFile(filepath.Join(g.V2, "cpu.max"), fmt.Appendf(nil, "%s %d", quota, period), 0o644),
+		os.WriteFile(filepath.Join(g.V2, "cpu.weight"), []byte(strconv.Itoa(100*weight)), 0o644))
+	if err != nil {
+		return fmt.Errorf("limit CPU of %s: %w: is the controller on? echo +cpu > cgroup.subtree_control in the root", g.Path, err)
+	}
+	return nil
+}
+
+func (s *stage) startServers() error {
+	for _, name := range []string{"redis", "nginx"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		s.ports[name] = l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	config := fmt.Sprintf(`worker_processes 1; daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
+events { worker_connections 1024; }
+http { access_log %[1]s/access.log; keepalive_requests 100000000; root %[1]s;
+  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
+  server { listen 127.0.0.1:%[2]d; } }
+`, s.dir, s.ports["nginx"])
+	file := filepath.Join(s.dir, "nginx.conf")
+	if err := errors.Join(os.WriteFile(file, []byte(config), 0o644), os.Chmod(s.dir, 0o755),
+		os.WriteFile(filepath.Join(s.dir, "index.html"), bytes.Repeat([]byte("viperprobe\n"), 400), 0o644)); err != nil {
+		return err
+	}
+	redis := pinned("0", "redis-server", "--port", strconv.Itoa(s.ports["redis"]), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
+	nginx := pinned("0", "nginx", "-p", s.dir, "-c", file, "-e", filepath.Join(s.dir, "error.log"))
+	return errors.Join(s.serve("redis", redis), s.serve("nginx", nginx))
+}
+
+// pinned is a command on some CPUs.
+func pinned(cpus string, args ...string) *exec.Cmd {
+	cmd := exec.Command("taskset", append([]string{"-c", cpus}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+func (s *stage) address(name string) string { return fmt.Sprintf("127.0.0.1:%d", s.ports[name]) }
+
+func (s *stage) serve(name string, cmd *exec.Cmd) error {
+	if err := s.groups[name].Start(cmd); err != nil {
+		return err
+	}
+	s.served = append(s.served, cmd)
+	if !rig.Poll(10*time.Second, func() bool {
+		c, err := net.Dial("tcp", s.address(name))
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}) {
+		return fmt.Errorf("%s does not answer at %s", name, s.address(name))
+	}
+	return nil
+}
+
+// measure starts viperprobe run and waits until it has measured something.
+func (s *stage) measure(ctx context.Context) error {
+	s.probe = exec.Command(s.viperprobe, "run", "--cgroup", prefix+"*", "--exclude-cgroup", prefix+"load", "--listen", "127.0.0.1:0",
+		"--control", "none", "--store", s.store())
+	s.probe.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.probe.Stderr = &s.said
+	if err := s.probe.Start(); err != nil {
+		return err
+	}
+	if !rig.Poll(20*time.Second, func() bool { return rig.Attached(s.probe.Process.Pid) || ctx.Err() != nil }) {
+		return fmt.Errorf("viperprobe run attaches nothing: %s", s.said.String())
+	}
+	return ctx.Err()
+}
+
+func (s *stage) store() string { return filepath.Join(s.out, "store") }
+
+// role starts this program as the load or the neighbour in its cgroup. What it says is read when it has ended.
+func (s *stage) role(name, cpus string, o order) (*exec.Cmd, *bytes.Buffer, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd, out := pinned(cpus, self), &bytes.Buffer{}
+	cmd.Env = append(os.Environ(), roleEnv+"="+name)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), out, os.Stderr
+	return cmd, out, s.groups[name].Start(cmd)
+}
+
+// visits runs the load to its end.
+func (s *stage) visits(ctx context.Context, o order) (out []second, err error) {
+	o.Nginx, o.Redis, o.Clients = s.address("nginx"), s.address("redis"), clients
+	cmd, said, err := s.role("load", fmt.Sprintf("1-%d", runtime.NumCPU()-1), o)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
+	defer stop()
+	if err := cmd.Wait(); err != nil {
+		return nil, errors.Join(ctx.Err(), err)
+	}
+	return out, json.Unmarshal(said.Bytes(), &out)
+}
+
+// calibrate finds how many visits a second the servers can do.
+func (s *stage) calibrate(ctx context.Context) (float64, error) {
+	const length = 8
+	seconds, err := s.visits(ctx, order{Start: soon(), Values: make([]float64, 10*length), Closed: true})
+	if err != nil {
+		return 0, fmt.Errorf("find capacity: %w", err)
+	}
+	total := 0
+	for _, v := range seconds {
+		total += v.Visits - v.Failed
+	}
+	if total == 0 {
+		return 0, errors.New("find capacity: no visit was served")
+	}
+	return float64(total) / length, rest(ctx, pause)
+}
+
+// soon is the next whole second but one: seconds of the load are windows of who measures.
+func soon() time.Time { return time.Now().Truncate(time.Second).Add(2 * time.Second) }
+
+// run plays one run and says how it went.
+func (s *stage) run(ctx context.Context, r run, capacity float64) ([]second, error) {
+	start := soon()
+	n, _, err := s.role("neighbour", "0", order{Start: start, Values: tenths(s.seconds, r.neighbour, 1)})
+	if err != nil {
+		return nil, err
+	}
+	seconds, err := s.visits(ctx, order{Start: start, Values: tenths(s.seconds, r.load, capacity), Seed: uint64(len(r.name))})
+	if err != nil {
+		n.Process.Kill()
+		n.Wait()
+		return nil, err
+	}
+	if err := n.Wait(); err != nil {
+		return nil, fmt.Errorf("neighbour: %w", err)
+	}
+	visits, failed, violated, first := 0, 0, 0, -1
+	for i := range seconds {
+		v := &seconds[i]
+		v.Run = r.name
+		visits, failed = visits+v.Visits, failed+v.Failed
+		if s.violates(*v) {
+			violated++
+			if first < 0 {
+				first = i
+			}
+		}
+	}
+	fmt.Printf("%-16s %6d visits, %5d failed; %3d of %d seconds violate the SLO, the first is %d\n", r.name, visits, failed, violated, len(seconds), first)
+	return seconds, nil
+}
+
+func (s *stage) violates(v second) bool { return v.Failed > 0 || v.P99 > s.objective.Seconds() }
+
+// writeSLO writes what the load tool says.
+func (s *stage) writeSLO(seconds []second) error {
+	f, err := os.Create(filepath.Join(s.out, "slo.csv"))
+	if err != nil {
+		return err
+	}
+	w := csv.NewWriter(f)
+	rows := [][]string{{"time", "slo", "run", "workload"}}
+	for _, v := range seconds {
+		slo := "0"
+		if s.violates(v) {
+			slo = "1"
+		}
+		rows = append(rows, []string{strconv.FormatInt(v.Unix, 10), slo, v.Run, v.Run})
+	}
+	return errors.Join(w.WriteAll(rows), f.Close())
+}
+
+// export ends the measuring and writes samples.csv.
+func (s *stage) export(ctx context.Context) error {
+	if err := s.stopProbe(); err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(s.out, "samples.csv"))
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, s.viperprobe, "export", "--store", s.store(), "--target", prefix+"*", "--rate")
+	cmd.Stdout, cmd.Stderr = f, os.Stderr
+	return errors.Join(cmd.Run(), f.Close())
+}
+
+// stopProbe lets viperprobe run finish its last window.
+func (s *stage) stopProbe() error {
+	if s.probe == nil {
+		return nil
+	}
+	p := s.probe
+	s.probe = nil
+	err := p.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(20*time.Second, func() { p.Process.Kill() })
+	defer late.Stop()
+	if err := errors.Join(err, p.Wait()); err != nil {
+		return fmt.Errorf("viperprobe run: %w: %s", err, s.said.String())
+	}
+	return nil
+}
+
+func (s *stage) close() error {
+	faults := []error{s.stopProbe()}
+	for _, cmd := range s.served {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	for _, g := range s.groups {
+		if g != nil {
+			faults = append(faults, g.Remove())
+		}
+	}
+	if s.dir != "" {
+		faults = append(faults, os.RemoveAll(s.dir))
+	}
+	return errors.Join(faults...)
+}
