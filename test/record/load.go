@@ -150,7 +150,7 @@ func (c *client) serve(due <-chan time.Time) (done []visit, err error) {
 }
 
 func (c *client) visit() error {
-	if _, err := io.WriteString(c.web, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c.web, "GET / HTTP/1.1\r\nHost: shop\r\nAccept-Encoding: gzip\r\n\r\n"); err != nil {
 		return err
 	}
 	r, err := http.ReadResponse(c.page, nil)
@@ -163,7 +163,7 @@ func (c *client) visit() error {
 	if err := r.Body.Close(); err != nil || r.StatusCode != http.StatusOK {
 		return fmt.Errorf("nginx answers %s, %v", r.Status, err)
 	}
-	for _, command := range []string{"INCR visits\r\n", "GETRANGE visits 0 3\r\n"} {
+	for _, command := range []string{"INCR visits\r\n", "SORT stock LIMIT 0 1\r\n"} {
 		if _, err := io.WriteString(c.store, command); err != nil {
 			return err
 		}
@@ -174,11 +174,13 @@ func (c *client) visit() error {
 	return nil
 }
 
-// reply reads one of Redis: a number, or a string on a second line.
+// reply reads one of Redis: a number, or an array of one string.
 func (c *client) reply() error {
 	line, err := c.data.ReadString('\n')
-	if err == nil && strings.HasPrefix(line, "$") {
-		line, err = c.data.ReadString('\n')
+	if err == nil && line == "*1\r\n" {
+		if _, err = c.data.ReadString('\n'); err == nil {
+			_, err = c.data.ReadString('\n')
+		}
 	}
 	if err == nil && strings.HasPrefix(line, "-") {
 		err = fmt.Errorf("redis answers %q", line)

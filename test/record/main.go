@@ -2,8 +2,8 @@
 // can do, beside a neighbour that takes their CPU. Each is in a cgroup of its own with a CPU limit, `viperprobe run`
 // measures, and the load tool says every second whether the SLO was kept. examples/record.sh calls it, as root.
 //
-// It leaves two files in -out: samples.csv, what `viperprobe export` gives, and slo.csv with columns time, slo, run and
-// workload. It ends by itself, and takes back whatever it made.
+// It leaves in -out samples.csv, what `viperprobe export` gives, slo.csv with columns time, slo, run and workload, and
+// costs.json, what `viperprobe cost` says. It ends by itself, and takes back whatever it made.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.viperprobe, "viperprobe", "bin/viperprobe", "the program that measures")
 	flag.StringVar(&o.out, "out", "recording", "folder for the recording")
-	flag.IntVar(&o.seconds, "seconds", 90, "length of a run")
+	flag.IntVar(&o.seconds, "seconds", 80, "length of a run")
 	flag.DurationVar(&o.objective, "objective", 50*time.Millisecond, "the SLO: p99 of a second, as the load tool sees it")
 	flag.Float64Var(&o.share, "share", .2, "of a CPU that Redis and nginx may use each")
 	flag.StringVar(&o.only, "only", "", "one run by name, to try things out")
@@ -81,7 +81,7 @@ func (o options) record(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return errors.Join(s.writeSLO(seconds), s.export(ctx))
+	return errors.Join(s.writeSLO(seconds), s.price(ctx, capacity), s.export(ctx))
 }
 
 // pause is between runs: what queues is served, and rows of one run are not taken for the past of the next.

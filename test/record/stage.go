@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"syscall"
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/cgroup"
@@ -60,7 +58,7 @@ func (s *stage) open(ctx context.Context) (err error) {
 			return fmt.Errorf("make cgroup %s%s: %w: is another recording running? If not, remove it", prefix, name, err)
 		}
 	}
-	if err := errors.Join(limit(s.groups["redis"], s.share, 1), limit(s.groups["nginx"], s.share, 1), limit(s.groups["neighbour"], .9, 8)); err != nil {
+	if err := errors.Join(limit(s.groups["redis"], s.share, 1), limit(s.groups["nginx"], s.share, 1), limit(s.groups["neighbour"], .9, 30)); err != nil {
 		return err
 	}
 	if err := s.startServers(); err != nil {
@@ -68,92 +66,6 @@ func (s *stage) open(ctx context.Context) (err error) {
 	}
 	return s.measure(ctx)
 }
-
-// limit bounds a group to a share of a CPU, and gives it that many times the usual weight.
-func limit(g *rig.Group, share float64, weight int) error {
-	quota := strconv.Itoa(int(share * period))
-	if v1 := g.V1["cpu"]; v1 != "" {
-		return errors.Join(os.WriteFile(filepath.Join(v1, "cpu.cfs_period_us"), []byte(strconv.Itoa(period)), 0o644),
-			os.WriteFile(filepath.Join(v1, "cpu.cfs_quota_us"), []byte(quota), 0o644),
-			os.WriteFile(filepath.Join(v1, "cpu.shares"), []byte(strconv.Itoa(1024*weight)), 0o644))
-	}
-	err := errors.Join(os.WriteFile(filepath.Join(g.V2, "cpu.max"), fmt.Appendf(nil, "%s %d", quota, period), 0o644),
-		os.WriteFile(filepath.Join(g.V2, "cpu.weight"), []byte(strconv.Itoa(100*weight)), 0o644))
-	if err != nil {
-		return fmt.Errorf("limit CPU of %s: %w: is the controller on? echo +cpu > cgroup.subtree_control in the root", g.Path, err)
-	}
-	return nil
-}
-
-func (s *stage) startServers() error {
-	for _, name := range []string{"redis", "nginx"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		s.ports[name] = l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
-			return err
-		}
-	}
-	config := fmt.Sprintf(`worker_processes 1; daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
-events { worker_connections 1024; }
-http { access_log %[1]s/access.log; keepalive_requests 100000000; root %[1]s;
-  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
-  server { listen 127.0.0.1:%[2]d; } }
-`, s.dir, s.ports["nginx"])
-	file := filepath.Join(s.dir, "nginx.conf")
-	if err := errors.Join(os.WriteFile(file, []byte(config), 0o644), os.Chmod(s.dir, 0o755),
-		os.WriteFile(filepath.Join(s.dir, "index.html"), bytes.Repeat([]byte("viperprobe\n"), 400), 0o644)); err != nil {
-		return err
-	}
-	redis := pinned("0", "redis-server", "--port", strconv.Itoa(s.ports["redis"]), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
-	nginx := pinned("0", "nginx", "-p", s.dir, "-c", file, "-e", filepath.Join(s.dir, "error.log"))
-	return errors.Join(s.serve("redis", redis), s.serve("nginx", nginx))
-}
-
-// pinned is a command on some CPUs.
-func pinned(cpus string, args ...string) *exec.Cmd {
-	cmd := exec.Command("taskset", append([]string{"-c", cpus}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd
-}
-
-func (s *stage) address(name string) string { return fmt.Sprintf("127.0.0.1:%d", s.ports[name]) }
-
-func (s *stage) serve(name string, cmd *exec.Cmd) error {
-	if err := s.groups[name].Start(cmd); err != nil {
-		return err
-	}
-	s.served = append(s.served, cmd)
-	if !rig.Poll(10*time.Second, func() bool {
-		c, err := net.Dial("tcp", s.address(name))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}) {
-		return fmt.Errorf("%s does not answer at %s", name, s.address(name))
-	}
-	return nil
-}
-
-// measure starts viperprobe run and waits until it has measured something.
-func (s *stage) measure(ctx context.Context) error {
-	s.probe = exec.Command(s.viperprobe, "run", "--cgroup", prefix+"*", "--exclude-cgroup", prefix+"load", "--listen", "127.0.0.1:0",
-		"--control", "none", "--store", s.store())
-	s.probe.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	s.probe.Stderr = &s.said
-	if err := s.probe.Start(); err != nil {
-		return err
-	}
-	if !rig.Poll(20*time.Second, func() bool { return rig.Attached(s.probe.Process.Pid) || ctx.Err() != nil }) {
-		return fmt.Errorf("viperprobe run attaches nothing: %s", s.said.String())
-	}
-	return ctx.Err()
-}
-
-func (s *stage) store() string { return filepath.Join(s.out, "store") }
 
 // role starts this program as the load or the neighbour in its cgroup. What it says is read when it has ended.
 func (s *stage) role(name, cpus string, o order) (*exec.Cmd, *bytes.Buffer, error) {
@@ -256,36 +168,6 @@ func (s *stage) writeSLO(seconds []second) error {
 		rows = append(rows, []string{strconv.FormatInt(v.Unix, 10), slo, v.Run, v.Run})
 	}
 	return errors.Join(w.WriteAll(rows), f.Close())
-}
-
-// export ends the measuring and writes samples.csv.
-func (s *stage) export(ctx context.Context) error {
-	if err := s.stopProbe(); err != nil {
-		return err
-	}
-	f, err := os.Create(filepath.Join(s.out, "samples.csv"))
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, s.viperprobe, "export", "--store", s.store(), "--target", prefix+"*", "--rate")
-	cmd.Stdout, cmd.Stderr = f, os.Stderr
-	return errors.Join(cmd.Run(), f.Close())
-}
-
-// stopProbe lets viperprobe run finish its last window.
-func (s *stage) stopProbe() error {
-	if s.probe == nil {
-		return nil
-	}
-	p := s.probe
-	s.probe = nil
-	err := p.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(20*time.Second, func() { p.Process.Kill() })
-	defer late.Stop()
-	if err := errors.Join(err, p.Wait()); err != nil {
-		return fmt.Errorf("viperprobe run: %w: %s", err, s.said.String())
-	}
-	return nil
 }
 
 func (s *stage) close() error {
