@@ -1,17 +1,27 @@
 package analysis
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
-// byFamily picks the series of some families that passed the filter.
+// byFamily picks the series of some families that passed the filter, and those that stand for the ones that were
+// dropped as duplicates.
 func byFamily(s *study, wanted string, want func(Series) (string, bool)) (selection, error) {
 	why := map[int]string{}
-	var series []int
 	for _, i := range s.kept {
 		if reason, ok := want(s.rec.Series[i]); ok {
-			series = append(series, i)
 			why[i] = reason
 		}
 	}
+	for _, d := range s.dropped {
+		stays, ok := s.twins[d.Series]
+		if reason, wanted := want(s.rec.Series[d.Series]); ok && wanted && why[stays] == "" {
+			why[stays] = "It runs as " + d.Name + " does. " + reason
+		}
+	}
+	series := slices.Sorted(maps.Keys(why))
 	if len(series) == 0 {
 		return selection{}, fmt.Errorf("no series of %s is left after the filter: record some, or give the series' family", wanted)
 	}

@@ -341,3 +341,30 @@ func TestSupervisedDropsWhatIsNotStable(t *testing.T) {
 		t.Errorf("without resamples: entries %+v", without.Critical)
 	}
 }
+
+// A baseline that asks for a family takes what stands for it where it was dropped as a duplicate; correlation passes
+// over a level that stands still in the rows that it learns from.
+func TestBaselinesTakeTwins(t *testing.T) {
+	r := plain()
+	twin, still := r.Series[1], r.Series[1]
+	twin.Name, twin.Family, twin.Cost = "web/answers", "answers", "free"
+	still.Name, still.Family, still.Values = "web/still", "still", make([]float64, len(twin.Values))
+	for i := range still.Values {
+		if i%100 < 3 {
+			still.Values[i] = 1 // nothing is learnt from the first 30 s of a run
+		}
+	}
+	for i := range r.SLO {
+		r.SLO[i] = r.SLO[i] && i%100 > 20
+	}
+	r.Series = append(r.Series, twin, still)
+	o := fast()
+	o.Costs = map[string]float64{"runq_delay": 1, "requests": 1, "tcp_sent_bytes": 1, "user_faults": 1, "cpu_usage": 1, "free": 0, "still": 1}
+	results, errs := Compare(r, o, "rps", "correlation")
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	if c := results[0].Critical; len(c) != 1 || c[0].Name != "web/answers" || !strings.HasPrefix(c[0].Why, "It runs as web/requests does.") {
+		t.Errorf("rps takes %+v, want the twin of web/requests", c)
+	}
+}

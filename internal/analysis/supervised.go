@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -37,7 +38,7 @@ func pickCorrelation(s *study) (selection, error) {
 	rho := make([]float64, len(s.kept))
 	for k, x := range s.levels() {
 		v, err := relation(x, y)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrConstant) { // a level may stand still in the rows that can be learnt from
 			return selection{}, err
 		}
 		rho[k] = math.Abs(v)
