@@ -33,7 +33,7 @@ lint: ## Check formatting; vet, staticcheck, shellcheck
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$bad" ] || { echo "not formatted (run gofmt -w): $$bad"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
-	shellcheck -x -P SCRIPTDIR -S warning $(wildcard test/*.sh) .ci/run
+	shellcheck -x -P SCRIPTDIR -S warning $(wildcard test/*.sh test/*/*.sh examples/*.sh) .ci/run
 
 gen: $(OBJECTS) ## Compile catalogue/*.bpf.c into catalogue/obj
 
