@@ -19,7 +19,7 @@ var (
 		asm.FnGetSmpProcessorId: "4.1", asm.FnGetPrandomU32: "4.1", asm.FnMapPopElem: "4.20", asm.FnProbeReadKernel: "5.5", asm.FnProbeReadKernelStr: "5.5",
 		asm.FnSkcToTcpSock: "5.9", asm.FnRingbufReserve: "5.8", asm.FnRingbufSubmit: "5.8", asm.FnGetCurrentTaskBtf: "5.11",
 		asm.FnSkStorageGet: "5.11", asm.FnSkStorageDelete: "5.11", // in tracing programs: 8e4597c627fb
-		asm.FnSockFromFile: "5.11", asm.FnTaskStorageGet: "5.12" /* in tracing programs: a10787e6d58c */, asm.FnLoop: "5.17",
+		asm.FnSockFromFile: "5.11", asm.FnJiffies64: "5.6", asm.FnTaskStorageGet: "5.12" /* in tracing programs: a10787e6d58c */, asm.FnLoop: "5.17",
 	}
 	atomicsSince   = "5.12" // all but add: 5ffa25502b5a
 	iteratorsSince = map[string]string{"task": "5.8", "task_file": "5.8", "bpf_sk_storage_map": "5.9"}
