@@ -11,10 +11,12 @@
 enum { REQ_OP_READ, REQ_OP_WRITE, REQ_OP_FLUSH, REQ_OP_DISCARD };
 #define REQ_OP_MASK 0xff
 
-const volatile u64 on_block_latency, on_block_bytes, on_block_requests, on_block_errors;
+const volatile u64 on_block_latency, on_block_queue_latency, on_block_size, on_block_bytes, on_block_requests, on_block_errors;
 
 enum { READ, WRITE, FLUSH, DISCARD, OTHER, OPERATIONS };
 VP_HISTOGRAM(block_latency);
+VP_HISTOGRAM(block_queue_latency);
+VP_HISTOGRAM(block_size);
 
 struct block_cell {
 	u64 block_bytes[OPERATIONS], block_requests[OPERATIONS], block_errors[OPERATIONS];
@@ -31,7 +33,7 @@ struct {
  * again: start_time_ns tells its lives apart, should a completion have been missed. */
 struct block_pending {
 	u64 issued, start;
-	u32 slot, gen, operation;
+	u32 slot, gen, operation, bytes;
 	u32 epoch; /* 0: done */
 };
 struct {
@@ -66,7 +68,7 @@ static __always_inline u32 owner(struct request *rq)
 SEC("tp_btf/block_rq_issue")
 int BPF_PROG(block_issue, struct request *rq)
 {
-	u64 all = on_block_latency | on_block_bytes | on_block_requests | on_block_errors;
+	u64 all = on_block_latency | on_block_queue_latency | on_block_size | on_block_bytes | on_block_requests | on_block_errors;
 	u64 key = (u64)rq;
 	struct block_pending p = {};
 
@@ -77,6 +79,7 @@ int BPF_PROG(block_issue, struct request *rq)
 	p.epoch = vp_epoch;
 	p.operation = operation_of(rq);
 	p.start = rq->start_time_ns;
+	p.bytes = rq->__data_len;
 	p.issued = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&block_pending, &key, &p, BPF_ANY))
 		vp_fail();
@@ -125,6 +128,10 @@ int BPF_PROG(block_complete, struct request *rq, unsigned char error, unsigned i
 	count(slot, on_block_requests, &c->block_requests[op], 1);
 	if (vp_on(slot, on_block_latency))
 		vp_observe(&block_latency, slot, op, OPERATIONS, bpf_ktime_get_ns() - p->issued);
+	if (p->start && vp_on(slot, on_block_queue_latency)) /* none where the queue keeps no statistics */
+		vp_observe(&block_queue_latency, slot, op, OPERATIONS, p->issued > p->start ? p->issued - p->start : 0);
+	if (p->bytes && vp_on(slot, on_block_size))
+		vp_observe_bytes(&block_size, slot, op, OPERATIONS, p->bytes);
 	p->epoch = 0; /* whatever becomes of the deletion (EBUSY under an update, before 6.2) */
 	bpf_map_delete_elem(&block_pending, &key);
 	return 0;

@@ -21,6 +21,16 @@ func blockRows() []metric.Family {
 			Source: "block_rq_issue to block_rq_complete, our own stamps",
 		}),
 		row(metric.Family{
+			Name: "block_queue_latency", Kind: metric.Histogram, Unit: metric.Seconds,
+			Help:   "How long requests of the target were with the kernel before a block device had them: plugging and the IO scheduler; a wait for a free request comes before it, and since 6.9 requests of one plug begin together. Queues without statistics (queue/iostats 0) have none. With block_latency it is the time that /proc/diskstats sums up.",
+			Source: "request.start_time_ns to block_rq_issue",
+		}),
+		row(metric.Family{
+			Name: "block_size", Kind: metric.Histogram, Unit: metric.Bytes,
+			Help:   "Bytes of each request of the target when the device got it, after merging; flushes have none.",
+			Source: "request.__data_len at block_rq_issue",
+		}),
+		row(metric.Family{
 			Name: "block_bytes", Unit: metric.Bytes,
 			Help:   "Bytes of the target's requests that block devices completed without error; a request of merged bios belongs to the first.",
 			Source: "block_rq_complete nr_bytes",

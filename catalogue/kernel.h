@@ -63,8 +63,15 @@ struct task_io_accounting {
 	u64 rchar, wchar, syscr, syscw;
 	u64 read_bytes, write_bytes;
 };
+struct inode {
+	u16 i_mode;
+};
+struct file {
+	struct inode *f_inode;
+};
 struct fdtable {
 	unsigned int max_fds;
+	struct file **fd;
 	unsigned long *open_fds;
 };
 struct files_struct {
@@ -92,7 +99,7 @@ struct task_struct {
 
 /* Registers at a system call, and which kind of call it is, by architecture. */
 struct pt_regs___x86 {
-	unsigned long si, orig_ax;
+	unsigned long di, si, orig_ax;
 };
 struct pt_regs___arm64 {
 	u64 regs[31];
@@ -177,7 +184,6 @@ struct request {
 #pragma clang attribute pop
 
 /* The contexts of iterators: their layout is the kernel's ABI (8 bytes a member). */
-struct file;
 struct bpf_iter_meta;
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;

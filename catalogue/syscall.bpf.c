@@ -20,11 +20,15 @@ enum { NR_FUTEX_WAITV = 449, NR_FUTEX_WAKE = 454, NR_FUTEX_WAIT = 455, NR_FUTEX_
 /* arch/x86/include/asm/thread_info.h, arch/arm64/include/asm/thread_info.h */
 #define TS_COMPAT 2
 #define TIF_32BIT (1 << 22)
+/* include/uapi/linux/stat.h */
+#define S_IFMT 0170000
+#define S_IFREG 0100000
 
-const volatile u64 on_syscalls, on_syscall_errors, on_syscall_latency, on_futex_wait;
+const volatile u64 on_syscalls, on_syscall_errors, on_syscall_latency, on_futex_wait, on_file_latency;
 
 VP_HISTOGRAM(syscall_latency);
 VP_HISTOGRAM(futex_wait);
+VP_HISTOGRAM(file_latency);
 
 /* Per CPU. */
 struct syscall_cell {
@@ -42,7 +46,7 @@ struct {
  * switched: of the slot) may be another call than the one that ends. */
 struct syscall_task {
 	u64 began;
-	u32 class, slot, switched, epoch;
+	u32 class, slot, switched, epoch, operation;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -80,6 +84,58 @@ static __always_inline u32 class_of(struct task_struct *t, u64 nr)
 	return class ? class - 1 : OTHER;
 }
 
+/* What is done with a file. Calls that move data between two descriptors are none of
+ * it: which of them waits cannot be told. */
+enum { FILE_READ, FILE_WRITE, FILE_OPEN, FILE_FSYNC, OPERATIONS, NO_FILE = OPERATIONS };
+
+static __always_inline u32 operation_on_x86(u64 nr)
+{
+	switch (nr) {
+	case 0: case 17: case 19: case 295: case 327: return FILE_READ;
+	case 1: case 18: case 20: case 296: case 328: return FILE_WRITE;
+	case 74: case 75: return FILE_FSYNC;
+	}
+	return NO_FILE;
+}
+
+static __always_inline u32 operation_on_arm64(u64 nr)
+{
+	switch (nr) {
+	case 63: case 65: case 67: case 69: case 286: return FILE_READ;
+	case 64: case 66: case 68: case 70: case 287: return FILE_WRITE;
+	case 82: case 83: return FILE_FSYNC;
+	}
+	return NO_FILE;
+}
+
+static __always_inline bool regular(struct task_struct *t, u64 fd)
+{
+	struct file *file = NULL;
+	struct fdtable *table;
+
+	if (!t->files)
+		return false;
+	table = t->files->fdt;
+	if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd) || !file)
+		return false;
+	return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFREG;
+}
+
+/* What the call does with a regular file; whether an open finds one, its end tells. */
+static __always_inline u32 operation_of(struct task_struct *t, struct pt_regs *regs, u64 nr, u32 class)
+{
+	u32 operation;
+
+	if (class == OPEN)
+		return FILE_OPEN;
+	if (class != READ && class != WRITE)
+		return NO_FILE;
+	operation = ON_X86 ? operation_on_x86(nr) : operation_on_arm64(nr);
+	if (operation != NO_FILE && regular(t, ON_X86 ? X86(regs)->di : ARM64(regs)->regs[0]))
+		return operation;
+	return NO_FILE;
+}
+
 static __always_inline struct syscall_cell *cell(u32 slot)
 {
 	u32 i = slot * vp_copies + bpf_get_smp_processor_id();
@@ -101,11 +157,11 @@ static __always_inline struct syscall_task *task(struct task_struct *t)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_enter, struct pt_regs *regs, long nr)
 {
-	u64 mask = on_syscalls | on_syscall_latency | on_futex_wait, on;
+	u64 mask = on_syscalls | on_syscall_latency | on_futex_wait | on_file_latency, on;
 	struct syscall_cell *c;
 	struct syscall_task *s;
 	struct task_struct *t;
-	u32 slot, class;
+	u32 slot, class, operation = NO_FILE;
 
 	if (vp_closed(mask))
 		return 0;
@@ -120,12 +176,15 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long nr)
 		if (c && class < CLASSES)
 			c->syscalls[class]++;
 	}
-	if (!(on & on_syscall_latency) && !(on & on_futex_wait && class == FUTEX))
+	if (on & on_file_latency)
+		operation = operation_of(t, regs, nr, class);
+	if (!(on & on_syscall_latency) && !(on & on_futex_wait && class == FUTEX) && operation == NO_FILE)
 		return 0;
 	s = task(t);
 	if (!s)
 		return 0;
 	s->class = class;
+	s->operation = operation;
 	s->slot = slot;
 	s->switched = vp_switched(slot);
 	s->epoch = vp_epoch;
@@ -173,6 +232,8 @@ static __always_inline void end(struct task_struct *t, struct pt_regs *regs, lon
 		vp_observe(&syscall_latency, slot, s->class, CLASSES, took);
 	if (on & on_futex_wait && s->class == FUTEX && waited(regs, nr, ret))
 		vp_observe(&futex_wait, slot, 0, 1, took);
+	if (on & on_file_latency && s->operation < OPERATIONS && (s->operation != FILE_OPEN || (ret >= 0 && regular(t, ret))))
+		vp_observe(&file_latency, slot, s->operation, OPERATIONS, took);
 }
 
 /* Returning from a signal handler is no call's end: it has no number any more, and
@@ -180,7 +241,7 @@ static __always_inline void end(struct task_struct *t, struct pt_regs *regs, lon
 SEC("tp_btf/sys_exit")
 int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 {
-	u64 mask = on_syscall_errors | on_syscall_latency | on_futex_wait, on;
+	u64 mask = on_syscall_errors | on_syscall_latency | on_futex_wait | on_file_latency, on;
 	struct syscall_cell *c;
 	struct task_struct *t;
 	u32 slot, class;
@@ -200,7 +261,7 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 		if (c && class < CLASSES)
 			c->syscall_errors[class]++;
 	}
-	if (on & (on_syscall_latency | on_futex_wait))
+	if (on & (on_syscall_latency | on_futex_wait | on_file_latency))
 		end(t, regs, nr, ret, slot, on);
 	return 0;
 }

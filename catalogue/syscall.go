@@ -6,7 +6,10 @@ func syscallRows() []metric.Family {
 	classes := []metric.Label{{Name: "class", Values: []string{"read", "write", "open", "close", "wait", "network", "memory", "process", "futex", "time", "other"}}}
 	both := [][]string{{"syscall_enter", "syscall_exit"}}
 	row := func(f metric.Family) metric.Family {
-		f.Class, f.Tier, f.Owner, f.Object, f.OnDemand = metric.Syscall, metric.Event, metric.OwnerTask, "syscall", true
+		f.Tier, f.Owner, f.Object, f.OnDemand = metric.Event, metric.OwnerTask, "syscall", true
+		if f.Class == "" {
+			f.Class = metric.Syscall
+		}
 		if f.Kind == "" {
 			f.Kind = metric.Counter
 		}
@@ -33,6 +36,12 @@ func syscallRows() []metric.Family {
 			Name: "futex_wait", Kind: metric.Histogram, Unit: metric.Seconds, Sampling: metric.Pairs, Rungs: both,
 			Help:   "How long tasks of the target waited in futex calls for a lock or a condition, until they were woken, timed out or had a signal; threads that merely have nothing to do wait so too, calls that found the value changed already are not in it.",
 			Source: "futex (WAIT, WAIT_BITSET, LOCK_PI, WAIT_REQUEUE_PI), futex_wait, futex_waitv",
+		}),
+		row(metric.Family{
+			Name: "file_latency", Class: metric.Filesystem, Kind: metric.Histogram, Unit: metric.Seconds, Rungs: both,
+			Labels: []metric.Label{{Name: "operation", Values: []string{"read", "write", "open", "fsync"}}},
+			Help:   "How long tasks of the target were in calls on regular files, failed ones too: read (read, pread, readv, preadv), write (likewise), fsync (fsync, fdatasync) and open, which counts when it found a regular file. Those of /proc and /sys are among them; splice and its kin, io_uring, mapped files and 32-bit programs are not.",
+			Source: "sys_enter to sys_exit of a task, the descriptor's inode",
 		}),
 	}
 }

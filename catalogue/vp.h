@@ -300,4 +300,18 @@ static __always_inline void vp_observe(void *family, u32 slot, u32 label, u32 la
 	__sync_fetch_and_add(&h->counts[b], 1);
 }
 
+/* The same for a number of bytes. */
+static __always_inline void vp_observe_bytes(void *family, u32 slot, u32 label, u32 labels, u64 bytes)
+{
+	struct vp_hist *h = vp_hist_cell(family, slot, label, labels, 1, 0);
+	u32 b = vp_bucket_bytes(bytes);
+
+	if (!h || b >= VP_BUCKETS) {
+		vp_fail();
+		return;
+	}
+	__sync_fetch_and_add(&h->sum, bytes);
+	__sync_fetch_and_add(&h->counts[b], 1);
+}
+
 #endif

@@ -13,7 +13,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
-var blockNames = []string{"block_latency", "block_bytes", "block_requests", "block_errors"}
+var blockNames = []string{"block_latency", "block_queue_latency", "block_size", "block_bytes", "block_requests", "block_errors"}
 
 const removeLimit = 10 * time.Second
 
@@ -40,7 +40,7 @@ func slotTarget(t *testing.T, s *Set, slot uint32, names ...string) *target {
 
 func TestBlockRequestsAreThoseOfTheDisk(t *testing.T) {
 	s := want(t, blockNames...)
-	kerneltest.Exact(t, "block_latency", "block_bytes", "block_requests")
+	kerneltest.Exact(t, "block_latency", "block_queue_latency", "block_size", "block_bytes", "block_requests")
 	d := testDisk(t)
 	tg, w, _ := blockTarget(t, s)
 	other, idle, _ := blockTarget(t, s)
@@ -59,6 +59,9 @@ func TestBlockRequestsAreThoseOfTheDisk(t *testing.T) {
 	for name, n := range map[string]uint64{"write": is.Writes - was.Writes, "read": is.Reads - was.Reads} {
 		m.same(t, "block_requests/"+name, n)
 		m.same(t, "block_latency/"+name+"/count", n)
+		m.same(t, "block_queue_latency/"+name+"/count", n)
+		m.same(t, "block_size/"+name+"/count", n)
+		m.same(t, "block_size/"+name+"/sum", m["block_bytes/"+name])
 		m.same(t, "block_errors/"+name, 0)
 	}
 	m.same(t, "block_requests/write", 30)
@@ -66,6 +69,13 @@ func TestBlockRequestsAreThoseOfTheDisk(t *testing.T) {
 	for name, took := range map[string]int64{"write": wrote["ns"], "read": read["ns"]} { // one after the other
 		if sum := m["block_latency/"+name+"/sum"]; sum == 0 || sum > uint64(took) {
 			t.Errorf("%s: latencies are %d ns in sum, the worker waited %d", name, sum, took)
+		}
+	}
+	// The disk's own time is whole milliseconds, from two clock readings of its own.
+	for name, ms := range map[string]uint64{"write": is.WriteTime - was.WriteTime, "read": is.ReadTime - was.ReadTime} {
+		sum := m["block_queue_latency/"+name+"/sum"] + m["block_latency/"+name+"/sum"]
+		if slack := uint64(2e6 + 30*50e3); sum+slack < ms*1e6 || sum > ms*1e6+slack {
+			t.Errorf("%s: %d ns in queue and device, the disk says %d ms", name, sum, ms)
 		}
 	}
 	for name, n := range other.mark() {
@@ -223,7 +233,7 @@ func TestBlockLatencyOfAFrozenDisk(t *testing.T) {
 func pending(t *testing.T, s *Set) (n int) {
 	t.Helper()
 	var key uint64
-	var value [32]byte
+	var value [40]byte
 	entries := s.objects["block"].coll.Maps["block_pending"].Iterate()
 	for entries.Next(&key, &value) {
 		n++
@@ -239,7 +249,7 @@ func TestBlockPendingTableIsBounded(t *testing.T) {
 	d := testDisk(t)
 	tg, w, _ := blockTarget(t, s)
 	table := s.objects["block"].coll.Maps["block_pending"]
-	var value [32]byte
+	var value [40]byte
 	for key := uint64(1); key <= uint64(table.MaxEntries()); key++ {
 		if err := table.Put(key, value); err != nil {
 			t.Fatal(err)

@@ -100,13 +100,14 @@ func (d disk) settle(t testing.TB) {
 	})
 }
 
-// stat is what the kernel counts of the device, at rest: sectors are given in bytes.
-func (d disk) stat(t testing.TB) (s struct{ Reads, Read, Writes, Written, Flushes uint64 }) {
+// stat is what the kernel counts of the device, at rest: sectors are given in bytes,
+// times are in ms.
+func (d disk) stat(t testing.TB) (s struct{ Reads, Read, ReadTime, Writes, Written, WriteTime, Flushes uint64 }) {
 	t.Helper()
 	d.settle(t)
 	f := strings.Fields(procFile(t, filepath.Join("/sys/block", d.name), "stat"))
-	s.Reads, s.Read = parse(t, f[0]), parse(t, f[2])*512
-	s.Writes, s.Written = parse(t, f[4]), parse(t, f[6])*512
+	s.Reads, s.Read, s.ReadTime = parse(t, f[0]), parse(t, f[2])*512, parse(t, f[3])
+	s.Writes, s.Written, s.WriteTime = parse(t, f[4]), parse(t, f[6])*512, parse(t, f[7])
 	s.Flushes = parse(t, f[15])
 	return s
 }
