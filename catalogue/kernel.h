@@ -77,7 +77,11 @@ struct fdtable {
 struct files_struct {
 	struct fdtable *fdt;
 };
+struct rlimit {
+	unsigned long rlim_cur;
+};
 struct signal_struct {
+	struct rlimit rlim[16];
 	struct {
 		int counter;
 	} live;

@@ -11,14 +11,15 @@ enum { TRACE_SIGNAL_DELIVERED, TRACE_SIGNAL_IGNORED, TRACE_SIGNAL_ALREADY_PENDIN
 /* include/uapi/asm-generic/signal.h, which x86 and arm64 agree with */
 enum { ILL = 4, TRAP, ABRT, BUS, FPE, KILL, SEGV = 11, PIPE = 13, ALRM, TERM, CHLD = 17, VTALRM = 26, PROF, SYS = 31 };
 
-const volatile u64 on_forks, on_execs, on_exits, on_oom_victims, on_signals;
+const volatile u64 on_forks, on_execs, on_exits, on_exit_codes, on_oom_victims, on_signals;
 
 enum { PROCESS, THREAD, BEGINNINGS };
 enum { OK, FAILED, SIGNALLED, ENDS };
+enum { C_0, C_1, C_2, C_126, C_127, C_130, C_134, C_137, C_139, C_143, C_OTHER, CODES };
 enum { S_KILL, S_TERM, S_FAULT, S_ABORT, S_PIPE, S_CHILD, S_TIMER, S_OTHER, SIGNALS };
 
 struct process_cell {
-	u64 forks[BEGINNINGS], execs, exits[ENDS], oom_victims, signals[SIGNALS];
+	u64 forks[BEGINNINGS], execs, exits[ENDS], exit_codes[CODES], oom_victims, signals[SIGNALS];
 } __attribute__((aligned(64)));
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -59,20 +60,42 @@ int BPF_PROG(process_exec, struct task_struct *t)
 
 /* What wait(2) will say: the code of exit_group or of the fatal signal, else the
  * first thread's. */
-static __always_inline u32 end_of(struct task_struct *t)
+static __always_inline int status_of(struct task_struct *t)
 {
 	struct signal_struct *s = t->signal;
-	int code = s->flags & SIGNAL_GROUP_EXIT ? s->group_exit_code : t->group_leader->exit_code;
 
-	return code & 0x7f ? SIGNALLED : code & 0xff00 ? FAILED : OK;
+	return s->flags & SIGNAL_GROUP_EXIT ? s->group_exit_code : t->group_leader->exit_code;
 }
 
-static __always_inline void count_exit(struct process_cell *c, struct task_struct *t)
+/* As a shell tells it: 128 and the number of the signal that it died of. */
+static __always_inline u32 code_of(int status)
 {
-	u32 end = end_of(t);
+	switch (status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff) {
+	case 0: return C_0;
+	case 1: return C_1;
+	case 2: return C_2;
+	case 126: return C_126;
+	case 127: return C_127;
+	case 130: return C_130;
+	case 134: return C_134;
+	case 137: return C_137;
+	case 139: return C_139;
+	case 143: return C_143;
+	}
+	return C_OTHER;
+}
 
-	if (end < ENDS)
+static __always_inline void count_exit(struct task_struct *t)
+{
+	int status = status_of(t);
+	u32 end = status & 0x7f ? SIGNALLED : status & 0xff00 ? FAILED : OK, code = code_of(status);
+	struct process_cell *c = cell(t, on_exits);
+
+	if (c && end < ENDS)
 		__sync_fetch_and_add(&c->exits[end], 1);
+	c = cell(t, on_exit_codes);
+	if (c && code < CODES)
+		__sync_fetch_and_add(&c->exit_codes[code], 1);
 }
 
 /* Since 6.16 ("exit: move and extend sched_process_exit() tracepoint") the kernel
@@ -80,13 +103,8 @@ static __always_inline void count_exit(struct process_cell *c, struct task_struc
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *t, bool group_dead)
 {
-	struct process_cell *c;
-
-	if (!group_dead)
-		return 0;
-	c = cell(t, on_exits);
-	if (c)
-		count_exit(c, t);
+	if (group_dead)
+		count_exit(t);
 	return 0;
 }
 
@@ -106,18 +124,14 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit_first, struct task_struct *t)
 {
 	struct process_task *s;
-	struct process_cell *c;
 
-	if (t->signal->live.counter)
-		return 0;
-	c = cell(t, on_exits);
-	if (!c)
+	if (t->signal->live.counter || !vp_on(vp_task_slot(t), on_exits | on_exit_codes))
 		return 0;
 	s = bpf_task_storage_get(&process_tasks, t->group_leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s)
 		vp_fail();
 	else if (!__sync_lock_test_and_set(&s->ended, 1))
-		count_exit(c, t);
+		count_exit(t);
 	return 0;
 }
 

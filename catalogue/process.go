@@ -26,7 +26,13 @@ func processRows() []metric.Family {
 		row(metric.Family{
 			Name: "exits", Rungs: [][]string{{"process_exit"}, {"process_exit_first"}},
 			Labels: []metric.Label{{Name: "result", Values: []string{"ok", "error", "signal"}}},
-			Help:   "Processes of the target that ended, by what wait(2) says: exit code 0 (ok), another exit code (error), a fatal signal; threads that end before their process are not in it, and which code or signal it was is not told.",
+			Help:   "Processes of the target that ended, by what wait(2) says: exit code 0 (ok), another exit code (error), a fatal signal; threads that end before their process are not in it.",
+			Source: "sched_process_exit of the last thread, exit code of the group",
+		}),
+		row(metric.Family{
+			Name: "exit_codes", Rungs: [][]string{{"process_exit"}, {"process_exit_first"}},
+			Labels: []metric.Label{{Name: "code", Values: []string{"0", "1", "2", "126", "127", "130", "134", "137", "139", "143", "other"}}},
+			Help:   "Processes of the target that ended, by exit code as shells and Kubernetes tell it: 128 and the signal's number where a signal ended it, so that 130 is SIGINT or a code 130, 134 SIGABRT, 137 SIGKILL (out of memory among others), 139 SIGSEGV, 143 SIGTERM; 126 and 127 are commands that a shell could not run.",
 			Source: "sched_process_exit of the last thread, exit code of the group",
 		}),
 		row(metric.Family{

@@ -19,6 +19,7 @@ struct task_cell {
 	u64 syscall_io_calls[2]; /* READ, WRITE */
 	u64 disk_bytes[2];       /* READ, WRITE */
 	u64 threads, processes, open_files;
+	u64 open_files_used; /* of the fullest process, in billionths of its limit */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -167,6 +168,17 @@ static __always_inline u64 open_files(struct task_struct *t)
 	return p.count;
 }
 
+#define RLIMIT_NOFILE 7
+static __always_inline void count_open_files(struct task_struct *t, struct task_cell *c)
+{
+	u64 open = open_files(t), limit = t->signal->rlim[RLIMIT_NOFILE].rlim_cur, used;
+
+	__sync_fetch_and_add(&c->open_files, open);
+	used = limit ? open * 1000000000 / limit : 0;
+	if (used > c->open_files_used) /* passes do not overlap */
+		c->open_files_used = used;
+}
+
 static __always_inline bool running(struct task_struct *t)
 {
 	return !bpf_core_field_exists(t->on_cpu) || t->on_cpu; /* CONFIG_SMP */
@@ -226,7 +238,7 @@ int task_tick(struct bpf_iter__task *ctx)
 	__sync_fetch_and_add(&c->threads, 1);
 	if (l->leader) {
 		__sync_fetch_and_add(&c->processes, 1);
-		__sync_fetch_and_add(&c->open_files, open_files(t));
+		count_open_files(t, c);
 	}
 	return 0;
 }

@@ -78,5 +78,10 @@ func taskRows() []metric.Family {
 			Help:   "Open descriptors of the target's processes; a table that processes share counts for each.",
 			Source: "files_struct.fdt.open_fds, at most 262,144 a process",
 		}),
+		row(metric.Family{
+			Name: "open_files_used", Class: metric.Process, Kind: metric.Gauge, Unit: metric.Ratio,
+			Help:   "The part of its limit of descriptors (RLIMIT_NOFILE, the soft one) that the fullest process of the target has open; 1 and it can open no more, above 1 the limit was lowered later.",
+			Source: "files_struct.fdt.open_fds, signal_struct.rlim",
+		}),
 	}
 }

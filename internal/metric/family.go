@@ -44,7 +44,7 @@ const (
 	Histogram Kind = "histogram"
 )
 
-// Unit is a base unit (UCUM). Inside ViperProbe a time is a whole number of
+// Unit is a base unit (UCUM, but for the ratio). Inside ViperProbe a time is a whole number of
 // nanoseconds; Seconds is what leaves at the edges.
 type Unit string
 
@@ -53,6 +53,7 @@ const (
 	Seconds Unit = "s"
 	Bytes   Unit = "By"
 	One     Unit = "1"
+	Ratio   Unit = "ratio" // of 1; cells hold billionths
 )
 
 // Owner says whose an event or a value is: what is charged with it.
@@ -134,9 +135,9 @@ func (f *Family) Unsampled() string {
 	return "its programs follow things from their beginning to their end, which a sample would tear apart"
 }
 
-// Scale is how many raw units make one base unit: 1e9 for times.
+// Scale is how many raw units make one base unit: 1e9 for times and ratios.
 func (f *Family) Scale() float64 {
-	if f.Unit == Seconds {
+	if f.Unit == Seconds || f.Unit == Ratio {
 		return 1e9
 	}
 	return 1
@@ -150,7 +151,7 @@ func (f *Family) Gated() bool { return f.Tier == Event }
 // counters. No unit is written twice.
 func (f *Family) PromName() string {
 	name := "viperprobe_" + f.Name
-	suffix := map[Unit]string{Seconds: "_seconds", Bytes: "_bytes"}[f.Unit]
+	suffix := map[Unit]string{Seconds: "_seconds", Bytes: "_bytes", Ratio: "_ratio"}[f.Unit]
 	if !strings.HasSuffix(name, suffix) {
 		name += suffix
 	}

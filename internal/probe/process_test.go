@@ -15,7 +15,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
-var processNames = []string{"forks", "execs", "exits", "oom_victims", "signals"}
+var processNames = []string{"forks", "execs", "exits", "exit_codes", "oom_victims", "signals"}
 
 // wantProcess makes a set with the process families, exits by the given rung and
 // those below it.
@@ -23,7 +23,7 @@ func wantProcess(t testing.TB, rung int) *Set {
 	t.Helper()
 	families := catalogue.Families()
 	for _, f := range families {
-		if f.Name == "exits" {
+		if f.Name == "exits" || f.Name == "exit_codes" {
 			f.Rungs = f.Rungs[rung:]
 		}
 	}
@@ -54,7 +54,7 @@ func TestProcessesAreThoseWaitedFor(t *testing.T) {
 	for rung := range 2 {
 		t.Run(fmt.Sprintf("rung%d", rung), func(t *testing.T) {
 			s := wantProcess(t, rung)
-			kerneltest.Exact(t, "forks", "execs", "exits")
+			kerneltest.Exact(t, "forks", "execs", "exits", "exit_codes")
 			g, og := newGroup(t, nil), newGroup(t, nil)
 			tg, other := newTarget(t, s, processNames, g), newTarget(t, s, processNames, og)
 			idle := startWorker(t, workerOptions{Cgroup: og})
@@ -78,6 +78,9 @@ func TestProcessesAreThoseWaitedFor(t *testing.T) {
 					t.Fatalf("wait said %v", sum)
 				}
 				m.same(t, "exits/"+result, want)
+			}
+			for code, want := range map[string]uint64{"0": 205, "1": 0, "137": 2, "other": 101} {
+				m.same(t, "exit_codes/"+code, want)
 			}
 			m.same(t, "forks/process", 308)
 			m.same(t, "execs", 8)
@@ -103,6 +106,26 @@ func TestProcessesAreThoseWaitedFor(t *testing.T) {
 			lossless(t, s)
 		})
 	}
+}
+
+// Codes as a shell would tell them, of processes that end by themselves or are killed.
+func TestExitCodesAreThoseOfAShell(t *testing.T) {
+	kerneltest.Exact(t, "exit_codes")
+	s := want(t, "exit_codes")
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, []string{"exit_codes"}, g)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	for how, code := range map[string]string{"end,0": "0", "end,1": "1", "end,2": "2", "end,126": "126", "end,127": "127",
+		"end,130": "130", "end,134": "134", "end,3": "other", "die,9": "137", "die,15": "143", "end,139": "139", "end,255": "other"} {
+		old := tg.mark()
+		w.do("children 2 %s", how)
+		for name, n := range tg.mark().since(old) {
+			if want := map[bool]uint64{true: 2}[name == "exit_codes/"+code]; n != want {
+				t.Errorf("%s: %s = %d, want %d", how, name, n, want)
+			}
+		}
+	}
+	lossless(t, s)
 }
 
 // What an exec makes of a process's threads is not its end.

@@ -13,7 +13,7 @@ import (
 
 // taskNames are the families of object task.
 var taskNames = []string{"cpu_time", "runq_delay", "timeslices", "context_switches", "migrations", "page_faults",
-	"syscall_io_bytes", "syscall_io_calls", "disk_bytes", "threads", "processes", "open_files"}
+	"syscall_io_bytes", "syscall_io_calls", "disk_bytes", "threads", "processes", "open_files", "open_files_used"}
 
 // sameAccount compares an increase with the kernel's other books, to the last
 // nanosecond: both read task_struct while nothing of it changes.
@@ -56,6 +56,37 @@ func TestTaskCountsAsTheWorkerDoes(t *testing.T) {
 	now.same(t, "threads", after.Threads)
 	now.same(t, "processes", 1)
 	now.same(t, "open_files", after.Files)
+	lossless(t, s)
+}
+
+// The fullest process is the target's: open files of the whole limit, half of it, and
+// of a limit that was lowered below them.
+func TestOpenFilesAgainstTheirLimit(t *testing.T) {
+	const name = "open_files_used"
+	kerneltest.Exact(t, name)
+	s := want(t, name)
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, []string{name}, g)
+	w, emptier := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: g})
+	limit := func(w *worker, n uint64) {
+		var was unix.Rlimit
+		err := unix.Prlimit(w.pid, unix.RLIMIT_NOFILE, nil, &was)
+		if err == nil {
+			err = unix.Prlimit(w.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: was.Max}, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	emptier.quiet()
+	open := w.quiet().Files
+	limit(emptier, 4000)
+	for _, n := range []uint64{2 * open, open, open / 2, 1000} {
+		limit(w, n)
+		tg.mark().same(t, name, open*1e9/n)
+	}
+	limit(emptier, 20) // now the fuller
+	tg.mark().same(t, name, emptier.quiet().Files*1e9/20)
 	lossless(t, s)
 }
 
