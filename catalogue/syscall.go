@@ -38,7 +38,7 @@ func syscallRows() []metric.Family {
 			Source: "futex (WAIT, WAIT_BITSET, LOCK_PI, WAIT_REQUEUE_PI), futex_wait, futex_waitv",
 		}),
 		row(metric.Family{
-			Name: "file_latency", Class: metric.Filesystem, Kind: metric.Histogram, Unit: metric.Seconds, Rungs: both,
+			Name: "file_latency", Class: metric.Filesystem, Sampling: metric.Pairs, Kind: metric.Histogram, Unit: metric.Seconds, Rungs: both,
 			Labels: []metric.Label{{Name: "operation", Values: []string{"read", "write", "open", "fsync"}}},
 			Help:   "How long tasks of the target were in calls on regular files, failed ones too: read (read, pread, readv, preadv), write (likewise), fsync (fsync, fdatasync) and open, which counts when it found a regular file. Those of /proc and /sys are among them; splice and its kin, io_uring, mapped files and 32-bit programs are not.",
 			Source: "sys_enter to sys_exit of a task, the descriptor's inode",

@@ -118,7 +118,7 @@ func (r *rowReader) family(others []*metric.Family) *metric.Family {
 		Class: oneWord(r, "class", w.Class, metric.Classes...),
 		Tier:  oneWord(r, "tier", w.Tier, metric.Event, metric.Snapshot),
 		Kind:  oneWord(r, "kind", w.Kind, metric.Counter, metric.Gauge, metric.Histogram),
-		Unit:  oneWord(r, "unit", w.Unit, metric.Seconds, metric.Bytes, metric.One),
+		Unit:  oneWord(r, "unit", w.Unit, metric.Seconds, metric.Bytes, metric.One, metric.Ratio),
 		Owner: oneWord(r, "owner", w.Owner, metric.OwnerTask, metric.OwnerSocket, metric.OwnerBio, metric.OwnerMemcg, metric.OwnerCgroup, metric.OwnerNode),
 	}
 	if !familyName.MatchString(w.Name) {

@@ -111,7 +111,8 @@ type Family struct {
 	Kernel string     // oldest kernel that has the helpers, maps and hooks of a rung; "" if any (file tier)
 	// Lacks says why the family does not work on a kernel on which the catalogue is tested, by series ("6.1").
 	Lacks  map[string]string
-	PerCPU bool // cells are per CPU: hot families
+	PerCPU bool       // cells are per CPU: hot families
+	Perf   *PerfEvent // counter that the programs read, in the map <Name>_counters; nil if none
 
 	OnDemand bool // costs too much to be on by default
 	Sampling Sampling
@@ -133,6 +134,12 @@ func (f *Family) Unsampled() string {
 		return "its events are few, and each of them matters"
 	}
 	return "its programs follow things from their beginning to their end, which a sample would tear apart"
+}
+
+// A PerfEvent is a counter of perf_event_open(2): perf_event_attr.type and config.
+type PerfEvent struct {
+	Type   uint32
+	Config uint64
 }
 
 // Scale is how many raw units make one base unit: 1e9 for times and ratios.

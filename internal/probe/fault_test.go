@@ -3,6 +3,8 @@ package probe
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -110,4 +112,69 @@ func TestFaultsOfAClosedGate(t *testing.T) {
 	if m["kernel_faults"] < 200 {
 		t.Errorf("kernel_faults = %d, want 200 at least", m["kernel_faults"])
 	}
+}
+
+// What the kernel's account of the worker says are faults is what we took the time
+// of; and a write to a mapped file of a frozen file system waits until the thaw.
+func TestPageFaultLatency(t *testing.T) {
+	const name = "page_fault_latency"
+	s, byName := open(t)
+	if byName[name].Lacks[kerneltest.Series(t)] != "" {
+		return // TestEveryFamilyLoads has seen that it does not work
+	}
+	kerneltest.Exact(t, name)
+	works(t, s, name)
+	g, og := newGroup(t, nil), newGroup(t, nil)
+	tg, other := newTarget(t, s, []string{name}, g), newTarget(t, s, []string{name}, og)
+	w, idle := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
+	freeze := frozen(t)
+	file := filepath.Join(freeze.dir, "viperprobe-mapped")
+	t.Cleanup(func() { os.Remove(file) })
+	if err := os.WriteFile(file, make([]byte, 64*4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unix.Sync()
+	for range 2 { // all code and memory is there after this
+		w.do("fault user 300")
+		w.do("fault kernel 300")
+		w.do("pages map %s 64", file)
+		unix.Sync()
+		w.do("pages drop %s", file)
+	}
+	idle.quiet()
+	before, began := w.quiet(), monotonic()
+	old, oldOther := tg.mark(), other.mark()
+	w.do("fault user 500")
+	w.do("fault kernel 400")
+	w.do("pages map %s 64", file)
+	after, total := w.quiet(), monotonic()-began
+	m := tg.mark().since(old)
+	m.same(t, name+"/minor/count", after.Minor-before.Minor)
+	m.same(t, name+"/major/count", after.Major-before.Major)
+	if m[name+"/minor/count"] < 900 || m[name+"/major/count"] == 0 {
+		t.Errorf("%d minor faults of 900, %d major ones", m[name+"/minor/count"], m[name+"/major/count"])
+	}
+	if sum := m[name+"/minor/sum"] + m[name+"/major/sum"]; sum == 0 || sum > total {
+		t.Errorf("faults took %d ns in sum, all together %d", sum, total)
+	}
+	other.mark().since(oldOther).nothing(t, "another target")
+
+	unix.Sync() // the pages are clean, so that writing to them faults again
+	old = tg.mark()
+	thaw := freeze.freeze(t)
+	w.tell("pages map %s 1", file)
+	eventually(t, "the worker to wait for the thaw", func() bool {
+		stat := procFile(t, fmt.Sprintf("/proc/%d", w.pid), "stat")
+		return strings.HasPrefix(stat[strings.LastIndexByte(stat, ')'):], ") D")
+	})
+	waiting := monotonic()
+	eventually(t, "30 ms to pass", func() bool { return monotonic()-waiting > 30e6 })
+	held := monotonic() - waiting
+	thaw()
+	w.answer()
+	m = tg.mark().since(old)
+	if sum := m[name+"/minor/sum"] + m[name+"/major/sum"]; sum < held {
+		t.Errorf("faults took %d ns in sum, one waited for %d", sum, held)
+	}
+	lossless(t, s)
 }

@@ -69,6 +69,13 @@ func (s *Set) load(name string) *object {
 			refused[program] = err
 		}
 	}
+	for _, f := range o.families {
+		if err := counts(f); err != nil {
+			for _, program := range slices.Concat(f.Rungs...) {
+				refused[program] = err
+			}
+		}
+	}
 	for {
 		o.choose(refused)
 		if len(o.rungs) == 0 {

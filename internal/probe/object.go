@@ -164,6 +164,7 @@ func (o *object) detach(keep map[string]bool) []error {
 		if !keep[name] {
 			faults = append(faults, l.Close())
 			delete(o.links, name)
+			o.uncount(name, o.copies)
 		}
 	}
 	for name, l := range o.iters {
@@ -209,7 +210,10 @@ func (o *object) link(name string) error {
 		}
 	} else {
 		var l link.Link
-		if l, err = link.AttachTracing(link.TracingOptions{Program: o.coll.Programs[name]}); err == nil {
+		if err = o.count(name, o.copies); err == nil {
+			l, err = link.AttachTracing(link.TracingOptions{Program: o.coll.Programs[name]})
+		}
+		if err == nil {
 			o.links[name] = l
 		}
 	}

@@ -28,10 +28,14 @@ type load struct {
 
 // like are families of which this machine gives no load: they cost what another does.
 var like = map[string]struct{ family, each string }{
-	"oom_victims":     {"signals", "OOM kill"},
-	"writeback_stall": {"reclaim_latency", "stall"},
-	"block_errors":    {"block_requests", "block request"},
-	"interrupts":      {"softirqs", "interrupt"},
+	"oom_victims":        {"signals", "OOM kill"},
+	"writeback_stall":    {"reclaim_latency", "stall"},
+	"block_errors":       {"block_requests", "block request"},
+	"interrupts":         {"softirqs", "interrupt"},
+	"cpu_cycles":         {"runq_wait", "switch"}, // and a read of the counter
+	"cpu_instructions":   {"runq_wait", "switch"},
+	"llc_misses":         {"runq_wait", "switch"},
+	"page_fault_latency": {"reclaim_latency", "fault"}, // two programs, storage, two clocks
 }
 
 // by is a load that one worker in the group makes by commands.
@@ -54,16 +58,17 @@ func loads() []load {
 		{"TLB flush", 1, []string{"tlb_flushes", "tlb_flushes_received"}, by("shoot 30000")},
 		{"syscall", 1, []string{"syscalls", "syscall_latency"}, by("write 100000 1")},
 		{"failed syscall", 1, []string{"syscall_errors"}, by("calls 5000")},
+		{"file call", 1, []string{"file_latency"}, fileCalls},
 		{"futex wait", 1, []string{"futex_wait"}, by("futex 10000 1000")},
 		{"softirq", 1, []string{"softirq_time", "softirqs"}, by("echo 4 20000 100")},
 		{"datagram", 1, []string{"udp_bytes", "udp_datagrams"}, by("echo 4 20000 100")},
 		{"unix message", 1, unixNames, by("unix pair 1 20000 100")},
-		{"process", 1, []string{"forks", "exits"}, by("fork 1000 0")},
+		{"process", 1, []string{"forks", "exits", "exit_codes"}, by("fork 1000 0")},
 		{"process", 1, []string{"execs"}, by("children 50 end,0")},
 		{"signal", 1, []string{"signals"}, by("fork 1000 0")},
 		{"cached page", 1, []string{"page_cache_lookups"}, pages},
 		{"new page", 1, []string{"page_cache_misses"}, pages},
-		{"block request", 1, []string{"block_latency", "block_bytes", "block_requests"}, blocks},
+		{"block request", 1, []string{"block_latency", "block_queue_latency", "block_size", "block_bytes", "block_requests"}, blocks},
 		{"reclaim", 1, []string{"reclaim_latency", "reclaimed_pages"}, reclaimed},
 		{"connection", 2, []string{"tcp_accepts", "tcp_connects", "tcp_closes", "tcp_connect_latency", "tcp_lifetime", "tcp_rtt"}, connections},
 		{"failed connection", 1, []string{"tcp_connect_failures", "tcp_resets"}, refusals},
@@ -74,6 +79,12 @@ func loads() []load {
 			return func() { redisBenchmark(b, g, port, 50000) }
 		}},
 	}
+}
+
+func fileCalls(b *testing.B, _ *Set, g *group) func() {
+	w := startWorker(b, workerOptions{Cgroup: g})
+	file := holeFile(b, 30000*4096)
+	return func() { w.do("pages read %s 30000", file) }
 }
 
 func pages(b *testing.B, _ *Set, g *group) func() {
