@@ -23,10 +23,11 @@ struct {
 	__type(value, struct reclaim_cell);
 } reclaim_cells SEC(".maps");
 
-/* When the task began to reclaim. It cannot begin twice (PF_MEMALLOC). */
+/* When the task began to reclaim, under which switches: it may have begun once more
+ * while they were off. Within one reclaim it cannot (PF_MEMALLOC). */
 struct reclaim_task {
 	u64 began;
-	u32 epoch;
+	u32 epoch, slot, switched;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -40,9 +41,10 @@ u32 vp_epoch; /* grows with each attachment: an end may have been missed between
 static __always_inline int begin(void)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
+	u32 slot = vp_task_slot(t);
 	struct reclaim_task *s;
 
-	if (!vp_on(vp_task_slot(t), on_reclaim_latency))
+	if (!vp_on(slot, on_reclaim_latency))
 		return 0;
 	s = bpf_task_storage_get(&reclaim_tasks, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s) {
@@ -50,6 +52,8 @@ static __always_inline int begin(void)
 		return 0;
 	}
 	s->epoch = vp_epoch;
+	s->slot = slot;
+	s->switched = vp_switched(slot);
 	s->began = bpf_ktime_get_ns();
 	return 0;
 }
@@ -70,10 +74,11 @@ static __always_inline int end(u32 kind, u64 pages)
 	if (!(on & on_reclaim_latency))
 		return 0;
 	s = bpf_task_storage_get(&reclaim_tasks, t, 0, 0);
-	if (s && s->began && s->epoch == vp_epoch) {
+	if (!s || !s->began)
+		return 0;
+	if (s->epoch == vp_epoch && s->slot == slot && s->switched == vp_switched(slot))
 		vp_observe(&reclaim_latency, slot, kind, KINDS, bpf_ktime_get_ns() - s->began);
-		s->began = 0;
-	}
+	s->began = 0;
 	return 0;
 }
 
