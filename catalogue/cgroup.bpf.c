@@ -65,6 +65,7 @@ static __always_inline u32 take(u32 template)
 	if (from && to) {
 		to->sampled = from->sampled;
 		__builtin_memcpy(to->rate, from->rate, sizeof(to->rate));
+		to->whole = from->whole;
 		to->on = from->on;
 	}
 	return slot;

@@ -26,15 +26,21 @@ struct vp_cgroup {
 /* vp_slot: the switches of one target. gen changes when the slot gets a new
  * owner, so that whoever cached the number can tell; switched changes before the
  * switches do, so that what began under others can be told. Of the families in
- * sampled, rate[bit] in 65,536 events count, taken at random. What every event reads
- * is in one cache line. */
+ * sampled, rate[bit] in 65,536 events count, taken at random. Families of objects
+ * whose families are never sampled have their bits in whole. What every event reads is
+ * in one cache line. */
 struct vp_slot {
 	u64 on;
 	u32 gen;
 	u32 switched;
 	u64 sampled;
+	u64 whole;
 	u16 rate[VP_FAMILIES] __attribute__((aligned(64)));
 };
+
+/* Not 0 where no family of this object can be sampled: a constant to the verifier,
+ * which leaves out what is not for it. */
+const volatile u32 vp_whole = 0;
 
 /* Families whose window is open: one word for all objects, which window.bpf.c
  * writes. The others' programs leave by it before anything else. */
@@ -42,7 +48,7 @@ u64 vp_open SEC(".data.vp") = ~0ULL;
 
 static __always_inline bool vp_closed(u64 mask)
 {
-	return !(vp_open & mask);
+	return !vp_whole && !(vp_open & mask);
 }
 
 /* cgroup v2 id -> vp_cgroup */
@@ -179,8 +185,11 @@ __noinline u64 vp_thin(u32 slot, u64 on)
 static __always_inline u64 vp_on(u32 slot, u64 mask)
 {
 	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
-	u64 on = s ? s->on & mask & vp_open : 0;
+	u64 on;
 
+	if (vp_whole)
+		return s ? s->whole & mask : 0;
+	on = s ? s->on & mask & vp_open : 0;
 	return on && on & s->sampled ? vp_thin(slot, on) : on;
 }
 

@@ -109,12 +109,8 @@ func (s *Set) prepare(o *object) error {
 	}
 	for _, f := range o.families {
 		if f.Gated() {
-			v := o.spec.Variables["on_"+f.Name]
-			if v == nil {
-				return fmt.Errorf("object %s has no variable on_%s: rebuild it with `make gen`", o.name, f.Name)
-			}
-			if err := v.Set(uint64(1) << s.bits[f]); err != nil {
-				return fmt.Errorf("set on_%s in %s: %w", f.Name, o.name, err)
+			if err := s.prepareGate(o, f); err != nil {
+				return err
 			}
 		}
 		if f.Kind == metric.Histogram {
@@ -126,6 +122,23 @@ func (s *Set) prepare(o *object) error {
 			m.MaxEntries = Slots / chunk
 		} else if m := o.spec.Maps[o.name+"_cells"]; m != nil {
 			m.MaxEntries = uint32(Slots * copies[f.PerCPU])
+		}
+	}
+	return nil
+}
+
+// prepareGate tells the object where the switch of a family is.
+func (s *Set) prepareGate(o *object, f *metric.Family) error {
+	on, whole := o.spec.Variables["on_"+f.Name], o.spec.Variables["vp_whole"]
+	if on == nil || whole == nil {
+		return fmt.Errorf("object %s has no variable on_%s, or is of an older vp.h: rebuild it with `make gen`", o.name, f.Name)
+	}
+	if err := on.Set(uint64(1) << s.bits[f].n); err != nil {
+		return fmt.Errorf("set on_%s in %s: %w", f.Name, o.name, err)
+	}
+	if s.bits[f].whole {
+		if err := whole.Set(uint32(1)); err != nil {
+			return fmt.Errorf("set vp_whole in %s: %w", o.name, err)
 		}
 	}
 	return nil

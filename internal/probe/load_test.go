@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"viperprobe.dev/viperprobe/catalogue"
@@ -47,6 +49,35 @@ func TestEveryFamilyLoads(t *testing.T) {
 			t.Errorf("%s does not work on %s, and its row has no reason for it: %s", st.Family.Name, kernel, st.Reason)
 		default:
 			t.Logf("%s does not work on %s: %s: %s", st.Family.Name, kernel, lacks, st.Reason)
+		}
+	}
+}
+
+// Families that are never sampled have a word of their own in a slot: 64 of each kind
+// have room, and no more.
+func TestRoomForFamilies(t *testing.T) {
+	for _, kind := range []metric.Sampling{metric.Events, metric.Whole} {
+		var families []*metric.Family
+		for i := range 65 {
+			families = append(families,
+				&metric.Family{Name: fmt.Sprintf("sampled%d", i), Tier: metric.Event, Object: "a", Sampling: metric.Events},
+				&metric.Family{Name: fmt.Sprintf("whole%d", i), Tier: metric.Event, Object: "b"})
+		}
+		s := &Set{families: families[:128], bits: map[*metric.Family]bit{}}
+		if err := s.number(); err != nil {
+			t.Fatal(err)
+		}
+		on, whole := s.masks(s.families)
+		if on != ^uint64(0) || whole != ^uint64(0) {
+			t.Errorf("bits %x and %x for 64 families of each kind", on, whole)
+		}
+		more := families[128:129]
+		if kind == metric.Whole {
+			more = families[129:]
+		}
+		s = &Set{families: append(families[:128:128], more...), bits: map[*metric.Family]bit{}}
+		if err := s.number(); err == nil || !strings.Contains(err.Error(), "room for 64") {
+			t.Errorf("65 families: %v", err)
 		}
 	}
 }

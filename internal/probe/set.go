@@ -37,7 +37,7 @@ type Options struct {
 // use, except Events.
 type Set struct {
 	families []*metric.Family
-	bits     map[*metric.Family]int // of gated families
+	bits     map[*metric.Family]bit // of gated families
 	object   func(string) ([]byte, error)
 
 	types   *kernelTypes     // while hook groups are loaded
@@ -60,7 +60,7 @@ var ErrNoBTF = errors.New("kernel has no BTF (/sys/kernel/btf/vmlinux): only the
 // before it is wanted. The caller closes the set.
 func Open(o Options) (*Set, error) {
 	s := &Set{families: o.Families, object: o.Object,
-		bits: map[*metric.Family]int{}, objects: map[string]*object{}, shared: map[string]*ebpf.Map{}}
+		bits: map[*metric.Family]bit{}, objects: map[string]*object{}, shared: map[string]*ebpf.Map{}}
 	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; newer ones ignore it.
 	_ = rlimit.RemoveMemlock()
 	if err := s.openTypes(); err != nil {
@@ -72,13 +72,8 @@ func Open(o Options) (*Set, error) {
 		return nil, fmt.Errorf("count possible CPUs: %w", err)
 	}
 	s.copies = cpus
-	for _, f := range o.Families {
-		if f.Gated() {
-			s.bits[f] = len(s.bits)
-		}
-	}
-	if len(s.bits) > 64 {
-		return nil, fmt.Errorf("%d event families: a slot has room for 64; leave out some of --probe-dir", len(s.bits))
+	if err := s.number(); err != nil {
+		return nil, err
 	}
 	if err := s.loadCore(); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -12,12 +12,51 @@ import (
 )
 
 // slotWords is the size of struct vp_slot in words: a cache line with on, gen and
-// switched, and sampled; then 64 rates of 16 bits.
+// switched, sampled, whole; then 64 rates of 16 bits.
 const (
 	slotWords   = rateWords + 64*2/8
 	sampledWord = 2
+	wholeWord   = 3
 	rateWords   = 8
 )
+
+// A bit is where the switch of a family is: in the word of those that are never
+// sampled, whose objects have no others, or in that of all others.
+type bit struct {
+	whole bool
+	n     int
+}
+
+// number gives each gated family its bit.
+func (s *Set) number() error {
+	sampled, given := map[string]bool{}, map[bool]int{}
+	for _, f := range s.families {
+		sampled[f.Object] = sampled[f.Object] || f.Sampling == metric.Events
+	}
+	for _, f := range s.families {
+		if !f.Gated() {
+			continue
+		}
+		whole := !sampled[f.Object]
+		s.bits[f] = bit{whole, given[whole]}
+		if given[whole]++; given[whole] > 64 {
+			return fmt.Errorf("%d event families of the kind of %s: a slot has room for 64; leave out some of --probe-dir", given[whole], f.Name)
+		}
+	}
+	return nil
+}
+
+// masks are the bits of families in the two words; those that are not gated have none.
+func (s *Set) masks(families []*metric.Family) (on, whole uint64) {
+	for _, f := range families {
+		if b := s.bits[f]; f.Gated() && b.whole {
+			whole |= 1 << b.n
+		} else if f.Gated() {
+			on |= 1 << b.n
+		}
+	}
+	return on, whole
+}
 
 // A Cgroup is what the kernel side knows of a cgroup (vp.h: struct vp_cgroup).
 type Cgroup struct {
@@ -116,32 +155,35 @@ func (o *object) clear(slot uint32) {
 // Switch makes the given families, and no others, count for a slot. It is in
 // force when it returns: one word of memory. Histograms get their cells first.
 func (s *Set) Switch(slot uint32, on []*metric.Family) error {
-	var mask uint64
+	var ready []*metric.Family
 	var faults []error
 	for _, f := range on {
-		if !f.Gated() {
-			continue
-		}
-		if o := s.objects[f.Object]; o != nil && f.Kind == metric.Histogram && o.hists[f] != nil {
+		if o := s.objects[f.Object]; f.Gated() && o != nil && f.Kind == metric.Histogram && o.hists[f] != nil {
 			if err := o.hists[f].ensure(slot); err != nil {
 				faults = append(faults, err)
 				continue
 			}
 		}
-		mask |= 1 << s.bits[f]
+		ready = append(ready, f)
 	}
-	if rec := s.slots[int(slot)*slotWords:]; rec[0] != mask {
+	mask, whole := s.masks(ready)
+	if rec := s.slots[int(slot)*slotWords:]; rec[0] != mask || rec[wholeWord] != whole {
 		atomic.AddUint64(&rec[1], 1<<32) // switched is its high half, and comes first
 		atomic.StoreUint64(&rec[0], mask)
+		atomic.StoreUint64(&rec[wholeWord], whole)
 	}
 	return errors.Join(faults...)
 }
 
 // Switched lists the gated families that count for a slot.
 func (s *Set) Switched(slot uint32) []*metric.Family {
-	mask := s.slots[int(slot)*slotWords]
+	rec := s.slots[int(slot)*slotWords:]
 	return slices.DeleteFunc(slices.Clone(s.families), func(f *metric.Family) bool {
-		return !f.Gated() || mask&(1<<s.bits[f]) == 0
+		word, b := rec[0], s.bits[f]
+		if b.whole {
+			word = rec[wholeWord]
+		}
+		return !f.Gated() || word&(1<<b.n) == 0
 	})
 }
 
@@ -160,16 +202,17 @@ func (s *Set) Thin(slot uint32, shares map[*metric.Family]float64, settle func(c
 		return
 	}
 	rec := s.slots[int(slot)*slotWords:][:slotWords]
-	on, mask := rec[0], s.mask(changed)
+	on := rec[0]
+	mask, _ := s.masks(changed)
 	atomic.StoreUint64(&rec[0], on&^mask) // no need to tell of the switch: pairs are not sampled
 	settle(changed)
 	sampled := rec[sampledWord] &^ mask
 	for _, f := range changed {
 		rate := rateOf(shares, f)
-		word, shift := rateAt(s.bits[f])
+		word, shift := rateAt(s.bits[f].n)
 		rec[word] = rec[word]&^(0xffff<<shift) | uint64(rate)<<shift
 		if rate > 0 {
-			sampled |= 1 << s.bits[f]
+			sampled |= 1 << s.bits[f].n
 		}
 	}
 	atomic.StoreUint64(&rec[sampledWord], sampled)
@@ -198,10 +241,10 @@ func rateOf(shares map[*metric.Family]float64, f *metric.Family) uint16 {
 
 func (s *Set) rate(slot uint32, f *metric.Family) uint16 {
 	rec := s.slots[int(slot)*slotWords:][:slotWords]
-	if rec[sampledWord]&(1<<s.bits[f]) == 0 {
+	if s.bits[f].whole || rec[sampledWord]&(1<<s.bits[f].n) == 0 {
 		return 0
 	}
-	word, shift := rateAt(s.bits[f])
+	word, shift := rateAt(s.bits[f].n)
 	return uint16(rec[word] >> shift)
 }
 

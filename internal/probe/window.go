@@ -65,7 +65,8 @@ func (s *Set) Windows(shares map[*metric.Family]float64, period time.Duration, s
 			changed = append(changed, f)
 		}
 	}
-	if err := s.stopWindows(s.mask(changed)); err != nil {
+	closed, _ := s.masks(changed)
+	if err := s.stopWindows(closed); err != nil {
 		return err
 	}
 	for f := range w.shares {
@@ -118,15 +119,6 @@ func shareOf(shares map[*metric.Family]float64, f *metric.Family) float64 {
 	return 1
 }
 
-func (s *Set) mask(families []*metric.Family) (mask uint64) {
-	for _, f := range families {
-		if f.Gated() {
-			mask |= 1 << s.bits[f]
-		}
-	}
-	return mask
-}
-
 // stopWindows ends the schedule and leaves the given families closed.
 func (s *Set) stopWindows(closed uint64) error {
 	if err := s.setWindow("vp_idle", ^closed); err != nil {
@@ -146,15 +138,18 @@ func (s *Set) startWindows(distinct []float64) error {
 		return s.setOpen(^uint64(0))
 	}
 	var table [steps]struct{ Mask, Length uint64 }
-	var always uint64
+	always := uint64(0)
 	for f, share := range w.shares {
+		if s.bits[f].whole {
+			continue
+		}
 		i := slices.Index(distinct, share)
 		if i < 0 {
-			always |= 1 << s.bits[f]
+			always |= 1 << s.bits[f].n
 			continue
 		}
 		w.step[f] = i
-		table[i].Mask |= 1 << s.bits[f]
+		table[i].Mask |= 1 << s.bits[f].n
 		table[i].Length = uint64(math.Round(share * float64(w.period)))
 	}
 	for name, v := range map[string]any{"vp_steps": table, "vp_always": always, "vp_period": uint64(w.period), "vp_elapsed": uint64(0), "vp_opened": [steps]uint64{}} {
@@ -204,7 +199,7 @@ func (s *Set) Opened(f *metric.Family) Opening {
 	if !ok {
 		return o
 	}
-	now := w.clock(step, s.core.Variables["vp_open"], 1<<s.bits[f])
+	now := w.clock(step, s.core.Variables["vp_open"], 1<<s.bits[f].n)
 	return Opening{o.Open + now.Open, o.Elapsed + now.Elapsed}
 }
 
