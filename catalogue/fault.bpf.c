@@ -7,6 +7,7 @@
 #include "vp.h"
 
 /* include/linux/mm_types.h: enum fault_flag, enum vm_fault_reason */
+#define FAULT_FLAG_TRIED 0x20
 #define FAULT_FLAG_USER 0x40
 #define VM_FAULT_MAJOR 4
 #define VM_FAULT_RETRY 0x400
@@ -143,7 +144,8 @@ int BPF_PROG(fault_end, void *vma, unsigned long address, unsigned int flags, vo
 	s = bpf_task_storage_get(&fault_tasks, t, 0, 0);
 	if (!s || !s->began || s->address != address || s->epoch != vp_epoch || s->switched != vp_switched(slot))
 		return 0;
-	s->major |= !!(ret & VM_FAULT_MAJOR);
+	/* As mm_account_fault: a second try is after IO, whoever began that. */
+	s->major |= ret & VM_FAULT_MAJOR || flags & FAULT_FLAG_TRIED;
 	s->again = ret & VM_FAULT_RETRY;
 	if (s->again)
 		return 0;
