@@ -138,11 +138,11 @@ static __always_inline u64 claim(struct request_socket *l, u64 families)
 	u32 slot = vp_task_slot(bpf_get_current_task_btf());
 	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
 
-	if (!s || !(s->on & families))
+	if (!s || !(vp_switches(s) & families))
 		return 0;
 	l->slot = slot;
 	l->gen = s->gen;
-	return s->on;
+	return vp_switches(s);
 }
 
 /* What the owner wants; the remainder is the owner once that one is gone. */
@@ -151,7 +151,7 @@ static __always_inline u64 wanted(struct request_socket *l)
 	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &l->slot);
 
 	if (s && s->gen == l->gen)
-		return s->on;
+		return vp_switches(s);
 	l->slot = VP_REMAINDER;
 	l->gen = vp_gen(VP_REMAINDER);
 	return vp_on(VP_REMAINDER, ~0ULL);

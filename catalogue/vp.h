@@ -181,15 +181,21 @@ __noinline u64 vp_thin(u32 slot, u64 on)
 	return on & ~left;
 }
 
+/* The word of a slot's switches in which those of this object are. */
+static __always_inline u64 vp_switches(struct vp_slot *s)
+{
+	return vp_whole ? s->whole : s->on;
+}
+
 /* The gate: the families of mask that look at this event of this slot. */
 static __always_inline u64 vp_on(u32 slot, u64 mask)
 {
 	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
-	u64 on;
+	u64 on = s ? vp_switches(s) & mask : 0;
 
 	if (vp_whole)
-		return s ? s->whole & mask : 0;
-	on = s ? s->on & mask & vp_open : 0;
+		return on;
+	on &= vp_open;
 	return on && on & s->sampled ? vp_thin(slot, on) : on;
 }
 
