@@ -397,11 +397,11 @@ func TestOthersAreKeptOut(t *testing.T) {
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
-	ask := func(uid, gid uint32) string {
+	ask := func(uid, gid uint32, more ...uint32) string {
 		t.Helper()
 		cmd := exec.Command(program)
 		cmd.Env, cmd.Dir = append(os.Environ(), askEnv+"="+client.Path), "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, NoSetGroups: true}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: more}}
 		b, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, b)
@@ -419,5 +419,15 @@ func TestOthersAreKeptOut(t *testing.T) {
 	}
 	if got := ask(65534, uint32(os.Getegid())); got != "<nil>" {
 		t.Errorf("one of the group: %s", got)
+	}
+	others := make([]uint32, 20, 21) // more than are asked for at first
+	for i := range others {
+		others[i] = 50000 + uint32(i)
+	}
+	if got := ask(65534, 65534, others...); !strings.Contains(got, "user 65534 may not") {
+		t.Errorf("one of other groups: %s", got)
+	}
+	if got := ask(65534, 65534, append(others, uint32(os.Getegid()))...); got != "<nil>" {
+		t.Errorf("one who is of the group among others: %s", got)
 	}
 }

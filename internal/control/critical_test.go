@@ -51,10 +51,10 @@ func TestCriticalRefused(t *testing.T) {
 	c, _ := start(t)
 	policyFile := policy.File{Name: "p.yaml", Data: []byte("apiVersion: viperprobe.dev/v1alpha1\nkind: ProbePolicy\nmetadata: {name: p}\nspec: {families: [cpu]}\n")}
 	for want, w := range map[string]Critical{
-		"want documents of kind CriticalMetrics":        {Files: []policy.File{policyFile}},
-		"shop.yaml:4:spec.sets[0]: want at least one of entries":    {Files: []policy.File{criticalFile("{service: a}")}},
-		"shop.yaml:3: all entries of shop are external": {Files: []policy.File{criticalFile("{service: a, entries: [{family: x, external: true}]}")}},
-		"--why: want one line":                          {Files: []policy.File{criticalFile("{service: a, entries: [{family: runq_latency}]}")}, Why: "a\nb"},
+		"want documents of kind CriticalMetrics":                 {Files: []policy.File{policyFile}},
+		"shop.yaml:4:spec.sets[0]: want at least one of entries": {Files: []policy.File{criticalFile("{service: a}")}},
+		"shop.yaml:3: all entries of shop are external":          {Files: []policy.File{criticalFile("{service: a, entries: [{family: x, external: true}]}")}},
+		"--why: want one line":                                   {Files: []policy.File{criticalFile("{service: a, entries: [{family: runq_latency}]}")}, Why: "a\nb"},
 	} {
 		_, err := c.SetCritical(w, Who{})
 		if !errors.As(err, new(*RefusedError)) || !strings.Contains(err.Error(), want) {

@@ -49,21 +49,12 @@ const (
 	maxAtOnce    = 8       // requests
 )
 
-type callerKey struct{}
-
-// A caller is who is at the other end, as the kernel says.
-type caller struct {
-	cred *syscall.Ucred
-	err  error
-}
-
 // serve answers on the socket l until ctx ends. It closes l.
 func serve(ctx context.Context, c *Controller, l net.Listener, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: handler(c, group(l.Addr().String())), ReadTimeout: readTimeout, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			cred, err := credentials(conn)
-			return context.WithValue(ctx, callerKey{}, caller{cred, err})
+			return context.WithValue(ctx, callerKey{}, callerOf(conn))
 		},
 	}
 	done := make(chan error, 1)
@@ -91,31 +82,14 @@ func group(path string) int {
 	return int(s.Gid)
 }
 
-func credentials(conn net.Conn) (cred *syscall.Ucred, err error) {
-	u, ok := conn.(*net.UnixConn)
-	if !ok {
-		return nil, fs.ErrInvalid
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	if other := raw.Control(func(fd uintptr) {
-		cred, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-	}); other != nil {
-		return nil, other
-	}
-	return cred, err
-}
-
 // allowed lets root, ourselves and the socket's group in.
 func allowed(r *http.Request, gid int) (Who, error) {
 	peer, _ := r.Context().Value(callerKey{}).(caller)
-	if peer.cred == nil {
+	if peer.err != nil || peer.cred == nil {
 		return Who{}, fmt.Errorf("who asks is unknown: %w", errors.Join(peer.err, fs.ErrPermission))
 	}
 	who := Who{UID: int(peer.cred.Uid), PID: int(peer.cred.Pid)}
-	if who.UID != 0 && who.UID != os.Geteuid() && (gid < 0 || int(peer.cred.Gid) != gid) {
+	if who.UID != 0 && who.UID != os.Geteuid() && (gid < 0 || !peer.in(uint32(gid))) {
 		return who, fmt.Errorf("user %d may not: only root and the socket's group %d may; use sudo", who.UID, gid)
 	}
 	if line, err := os.ReadFile("/proc/" + strconv.Itoa(who.PID) + "/cmdline"); err == nil {
