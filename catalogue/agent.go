@@ -51,6 +51,14 @@ func agentRows() []metric.Family {
 			Help: "What the agent had no room or no time for.",
 		}),
 		row(metric.Family{
+			Name: "agent_governed", Unit: metric.One, Labels: []metric.Label{{Name: "lever"}}, Source: "agent",
+			Help: "What is given up now to stay within the budget: shares of events (rate), longer windows (interval), sums in place of histograms (form), families (drop), the whole event tier (stop).",
+		}),
+		row(metric.Family{
+			Name: "agent_governor_steps", Kind: metric.Counter, Unit: metric.One, Labels: []metric.Label{{Name: "lever"}}, Source: "agent",
+			Help: "Times that something was given up to stay within the budget.",
+		}),
+		row(metric.Family{
 			Name: "agent_read_time", Unit: metric.Seconds, Source: "agent",
 			Help: "How long the agent took to read and encode the last window.",
 		}),

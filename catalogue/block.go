@@ -16,7 +16,7 @@ func blockRows() []metric.Family {
 	}
 	return []metric.Family{
 		row(metric.Family{
-			Name: "block_latency", Kind: metric.Histogram, Unit: metric.Seconds,
+			Name: "block_latency", Sum: "block_requests", Kind: metric.Histogram, Unit: metric.Seconds,
 			Help:   "How long block devices had requests of the target, from issue to the last completion; time in the scheduler's queue is not in it. The owner is the cgroup that the first bio is charged to: with the io controller off it is an ancestor's, flushes and what is charged to the root are the node's, write-back on cgroup v1 too.",
 			Source: "block_rq_issue to block_rq_complete, our own stamps",
 		}),

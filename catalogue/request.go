@@ -21,7 +21,7 @@ func requestRows() []metric.Family {
 			Source: "sock_recv_length, sock_send_length; before 6.4 tcp_recvmsg, tcp_sendmsg",
 		}),
 		row(metric.Family{
-			Name: "request_latency", Kind: metric.Histogram, Unit: metric.Seconds,
+			Name: "request_latency", Sum: "requests", Kind: metric.Histogram, Unit: metric.Seconds,
 			Help:   "Time from the arrival of a request's first segment to the return of the first send of its answer; from the return of the read where nothing had arrived since the last one.",
 			Source: "tcp_probe to sock_send_length",
 		}),
@@ -36,7 +36,7 @@ func requestRows() []metric.Family {
 			Source: "sock_send_length, tcp_probe",
 		}),
 		row(metric.Family{
-			Name: "outbound_latency", Kind: metric.Histogram, Unit: metric.Seconds,
+			Name: "outbound_latency", Sum: "outbound_requests", Kind: metric.Histogram, Unit: metric.Seconds,
 			Help:   "Time from the return of a request's first send to the arrival of the answer's first segment: network and peer, without the target's own reading; where the answer came before the send returned, from the departure of the last segment.",
 			Source: "sock_send_length to tcp_probe",
 		}),

@@ -5,7 +5,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 func schedRows() []metric.Family {
 	return []metric.Family{
 		{
-			Name: "runq_latency", Class: metric.CPU, Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
+			Name: "runq_latency", Sum: "runq_delay", Class: metric.CPU, Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
 			Owner: metric.OwnerTask, Aliases: []string{"runq"}, Object: "sched", Kernel: "5.12", PerCPU: true, Sampling: metric.Events,
 			Rungs:  [][]string{{"sched_switch"}},
 			Help:   "How long tasks of the target waited on the run queue they then ran from; a migration restarts the wait, so its sum can be below runq_delay: their ratio is the coverage.",

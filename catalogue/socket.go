@@ -113,7 +113,7 @@ func socketRows() []metric.Family {
 			Source: "inet_sock_set_state to CLOSE",
 		}),
 		row(metric.Family{
-			Name: "tcp_connect_latency", Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
+			Name: "tcp_connect_latency", Sum: "tcp_connects", Tier: metric.Event, Kind: metric.Histogram, Unit: metric.Seconds,
 			Help:   "Time from the target's connect to the established connection: the handshake, retries included.",
 			Source: "inet_sock_set_state: SYN_SENT to ESTABLISHED",
 		}),

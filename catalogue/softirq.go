@@ -11,7 +11,7 @@ func softirqRows() []metric.Family {
 	}
 	return []metric.Family{
 		row(metric.Family{
-			Name: "softirq_time", Sampling: metric.Pairs, Unit: metric.Seconds, Labels: vectors, Rungs: [][]string{{"softirq_begin", "softirq_end"}},
+			Name: "softirq_time", Sum: "softirqs", Sampling: metric.Pairs, Unit: metric.Seconds, Labels: vectors, Rungs: [][]string{{"softirq_begin", "softirq_end"}},
 			Help:   "Time that CPUs of the node spent in the work that interrupts leave for later (softirq), in sum over CPUs, hard interrupts that came meanwhile included; whose packets or timers they were is not known here, and targets whose tasks were interrupted have it in their CPU time.",
 			Source: "softirq_entry to softirq_exit on a CPU",
 		}),

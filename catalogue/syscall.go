@@ -28,7 +28,7 @@ func syscallRows() []metric.Family {
 			Source: "sys_exit",
 		}),
 		row(metric.Family{
-			Name: "syscall_latency", Kind: metric.Histogram, Unit: metric.Seconds, Labels: classes, Sampling: metric.Pairs, Rungs: both,
+			Name: "syscall_latency", Sum: "syscalls", Kind: metric.Histogram, Unit: metric.Seconds, Labels: classes, Sampling: metric.Pairs, Rungs: both,
 			Help:   "Time from the beginning to the end of a system call, waiting included; calls that were under way when the family was switched on, or when their task changed its cgroup, and calls that do not return are not in it.",
 			Source: "sys_enter to sys_exit of a task",
 		}),

@@ -8,6 +8,7 @@ import (
 
 	"viperprobe.dev/viperprobe/catalogue"
 	"viperprobe.dev/viperprobe/internal/agent"
+	"viperprobe.dev/viperprobe/internal/budget"
 	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
@@ -34,8 +35,9 @@ type engine interface {
 }
 
 type engineConfig struct {
-	Sinks []agent.Sink
-	Log   *slog.Logger
+	Sinks    []agent.Sink
+	Governed func(budget.Step) // told of what is given up to stay within the budget
+	Log      *slog.Logger
 }
 
 func newParts() parts {
@@ -59,7 +61,7 @@ func newEngine(p parts, c engineConfig) (engine, error) {
 	if err := host.View(); err != nil {
 		c.Log.Warn("only a part of the machine is seen", "err", err)
 	}
-	a, err := agent.New(agent.Options{Host: host, Families: p.families, Object: p.object, Sinks: c.Sinks, Log: c.Log})
+	a, err := agent.New(agent.Options{Host: host, Families: p.families, Object: p.object, Sinks: c.Sinks, Governed: c.Governed, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}

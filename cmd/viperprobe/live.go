@@ -305,6 +305,9 @@ func writeChanges(w io.Writer, changes []control.Change) error {
 			until = x.Until.Format(time.DateTime)
 		}
 		who := "viperprobe"
+		if x.Who.Command == control.Governor {
+			who = control.Governor
+		}
 		if x.Who.PID >= 0 {
 			who = fmt.Sprintf("uid %d pid %d", x.Who.UID, x.Who.PID)
 		}

@@ -47,7 +47,7 @@ func (s *settings) serve(ctx context.Context, p parts, c *control.Controller, li
 		return err
 	}
 	recent := store.NewRecent(store.RecentOptions{})
-	e, err := p.engine(p, engineConfig{Sinks: []agent.Sink{recent, samples}, Log: log})
+	e, err := p.engine(p, engineConfig{Sinks: []agent.Sink{recent, samples}, Governed: c.Governed, Log: log})
 	if err != nil {
 		return errors.Join(err, closeSocket(socket))
 	}

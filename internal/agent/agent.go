@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/budget"
 	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
@@ -29,7 +30,8 @@ type Options struct {
 	Families []*metric.Family
 	Object   func(name string) ([]byte, error) // compiled objects by hook group
 	Sinks    []Sink
-	Log      *slog.Logger // nil: silent
+	Governed func(budget.Step) // told of each step of the governor, one after the other; nil: only logged
+	Log      *slog.Logger      // nil: silent
 }
 
 // An Agent measures one machine. Apply and Status may be called from any
@@ -50,6 +52,8 @@ type Agent struct {
 	seq        uint64
 	last       time.Time // end of the last window
 	own        own
+	governing  governing
+	governed   func(budget.Step)
 	weighing   *weighing   // of costs; nil unless one is under way
 	costing    sync.Mutex  // held by who measures costs: one after the other
 	jobs       chan func() // run by the loop, which owns everything above
@@ -66,6 +70,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		host: o.Host, families: o.Families, log: o.Log, epoch: time.Now(), byName: map[string]*metric.Family{},
+		governed: o.Governed, governing: governing{taken: map[budget.Lever]uint64{}},
 		jobs: make(chan func()), events: make(chan probe.Event, 1024), done: make(chan struct{}),
 	}
 	for _, f := range o.Families {
@@ -93,6 +98,7 @@ func (a *Agent) Reason() error { return a.why }
 func (a *Agent) Run(ctx context.Context) error {
 	defer close(a.done)
 	events, stop := context.WithCancel(context.WithoutCancel(ctx))
+	told := a.telling()
 	listening := make(chan error, 1)
 	go func() { listening <- a.listen(events) }()
 	go a.recognizer.run(events, a.host.Processes)
@@ -106,6 +112,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	stop()
 	a.recognizer.close()
+	told()
 	err = errors.Join(err, <-listening)
 	for _, q := range a.queues {
 		q.close()
@@ -149,12 +156,12 @@ func (a *Agent) loop(ctx context.Context) {
 	var slot time.Time // of the tick that is due next, in windows of interval
 	var interval time.Duration
 	next := func() {
-		interval = a.plan.Interval
+		interval = a.interval()
 		slot = time.Now().Truncate(interval).Add(interval)
 		tick.Reset(time.Until(slot))
 	}
 	for {
-		if a.plan.Interval != interval {
+		if a.interval() != interval {
 			next()
 		}
 		select {
@@ -174,6 +181,8 @@ func (a *Agent) loop(ctx context.Context) {
 		case found := <-a.recognizer.answers:
 			a.tree.recognized(found, time.Now())
 			await()
+		case <-a.governing.windows:
+			a.govern()
 		case <-tick.C:
 			a.tick(slot, false)
 			a.tree.recognize(time.Now())
@@ -202,6 +211,7 @@ func (a *Agent) Apply(p policy.Plan) error {
 	return a.do(func() error {
 		others := !reflect.DeepEqual(a.plan.Patterns, p.Patterns)
 		a.plan = p
+		a.limit(p.Budget)
 		if others {
 			a.tree.reconsider()
 		}

@@ -62,7 +62,7 @@ type weighing struct {
 
 // weigh begins one.
 func (a *Agent) weigh() *weighing {
-	w := &weighing{a: a, interval: max(a.plan.Interval, time.Millisecond), files: map[*target]time.Duration{}}
+	w := &weighing{a: a, interval: max(a.interval(), time.Millisecond), files: map[*target]time.Duration{}}
 	if a.probes != nil {
 		a.probes.Pass() // so that the pass over descriptors is in it
 		w.events = a.counts()

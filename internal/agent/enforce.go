@@ -59,7 +59,7 @@ func (t *tree) enforceOne(x *target, now time.Time) error {
 // choose sets what the plan wants of a target. What it did not want before starts
 // anew, except for counts of events: their cells stand still while switched off.
 func (t *tree) choose(x *target, now time.Time) {
-	wants := t.a.plan.For(x.Target, now)
+	wants := t.a.wanted(x.Target, now)
 	before := x.wants
 	x.wants, x.probed, x.ratios = nil, nil, nil
 	for _, f := range t.a.families {
@@ -146,7 +146,7 @@ func (t *tree) template(g *group) uint32 {
 func (t *tree) prepare(g *group) *template {
 	m, key := &template{}, ""
 	future := t.a.host.Target(strings.TrimSuffix(g.path, "/")+"/new", 0, time.Time{})
-	wants := t.a.plan.For(future, time.Now())
+	wants := t.a.wanted(future, time.Now())
 	for _, f := range t.a.families {
 		if w, ok := wants[f.Name]; ok && f.Gated() && f.Owner != metric.OwnerNode {
 			m.wants = append(m.wants, f)

@@ -36,6 +36,7 @@ func (s *series) take(r *metric.Reading, ratio float64) {
 	window := r.Hist.Sub(&s.hist)
 	if ratio != 1 && !s.scaled {
 		s.scaled, s.sum = true, s.hist.Sub(&s.base)
+		s.sum.Add(&s.kept)
 	}
 	s.hist = *r.Hist
 	e.stand(window.Count(), ratio)

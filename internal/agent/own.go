@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viperprobe.dev/viperprobe/internal/budget"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/probe"
 )
@@ -118,6 +119,17 @@ func (o *own) read(a *Agent, dst []metric.Reading) []metric.Reading {
 	put("agent_dropped", "batches too late for a sink", dropped)
 	put("agent_dropped", "batches refused by a sink", failed)
 	put("agent_dropped", "targets without a slot", o.noSlot)
+	put("agent_dropped", "steps of the governor untold", a.governing.untold)
+	inForce := map[budget.Lever]uint64{}
+	if g := a.governing.governor; g != nil {
+		for _, s := range g.Steps() {
+			inForce[s.Lever]++
+		}
+	}
+	for _, l := range budget.Levers() {
+		put("agent_governed", string(l), inForce[l])
+		put("agent_governor_steps", string(l), a.governing.taken[l])
+	}
 	if a.probes == nil {
 		return dst
 	}

@@ -20,6 +20,7 @@ type series struct {
 	hist  metric.Hist // as the source said last
 	base  metric.Hist // what of hist is not the target's
 	next  estimate
+	kept  metric.Hist // counted in cells that have been given back
 	// Of a histogram that was ever sampled: what was reported in sum.
 	scaled bool
 	sum    metric.Hist
@@ -96,6 +97,9 @@ func (s *series) sample(r *metric.Reading, ratio float64) metric.Sample {
 		sum = s.sum
 	case len(s.base.Counts) > 0:
 		sum = sum.Sub(&s.base)
+	}
+	if !s.scaled && len(s.kept.Counts) > 0 {
+		sum.Add(&s.kept)
 	}
 	m.Hist, m.Sum = &e.hist, &sum
 	return m

@@ -49,7 +49,7 @@ func (a *Agent) tick(slot time.Time, partial bool) {
 	faults := a.faults(a.pass())
 	b := &metric.Batch{
 		Node: a.host.Node, Epoch: a.epoch.UnixNano(), Seq: a.seq + 1, Slot: slot.UTC(), Start: a.last, End: now,
-		Interval: a.plan.Interval, Generation: a.plan.Generation,
+		Interval: a.interval(), Generation: a.plan.Generation,
 	}
 	var buf []metric.Reading
 	for _, x := range a.tree.targets {

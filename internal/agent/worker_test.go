@@ -256,6 +256,12 @@ func measureAll(t testing.TB, names ...string) *running {
 // measureIn is measureAll on a machine whose runtimes keep their files below root.
 func measureIn(t testing.TB, root string, names ...string) *running {
 	t.Helper()
+	return measureWith(t, root, func(*Options) {}, names...)
+}
+
+// measureWith is measureIn with other options.
+func measureWith(t testing.TB, root string, more func(*Options), names ...string) *running {
+	t.Helper()
 	host, err := cgroup.Find("/")
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +269,9 @@ func measureIn(t testing.TB, root string, names ...string) *running {
 	host.Root = root
 	families := catalogue.Families()
 	l := newLedger()
-	a, err := New(Options{Host: host, Families: families, Object: catalogue.Object, Sinks: []Sink{l}})
+	o := Options{Host: host, Families: families, Object: catalogue.Object, Sinks: []Sink{l}}
+	more(&o)
+	a, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

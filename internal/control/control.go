@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/budget"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 )
@@ -65,6 +66,7 @@ type Controller struct {
 	generation int64
 	plan       policy.Plan
 	journal    *journal
+	given      []budget.Step // given up by the engine's governor, oldest first
 }
 
 // New reads the documents. The error is theirs, all faults of all files.

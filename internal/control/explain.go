@@ -29,7 +29,7 @@ func (c *Controller) Explain(glob string) ([]Explanation, error) {
 	out := []Explanation{}
 	for _, t := range targets {
 		if policy.Named(t, glob) {
-			out = append(out, Explanation{t, c.plan.Explain(t, time.Now())})
+			out = append(out, Explanation{t, c.govern(c.plan.Explain(t, time.Now()))})
 		}
 	}
 	return out, nil

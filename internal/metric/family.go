@@ -116,6 +116,7 @@ type Family struct {
 
 	OnDemand bool // costs too much to be on by default
 	Sampling Sampling
+	Sum      string // a cheaper family that answers the same question in sum
 
 	CostNs   float64 // measured: ns of one event, over all programs of the family; of a task, socket or target in the other tiers
 	CostEach string  // what one event is: "switch"

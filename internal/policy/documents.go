@@ -42,6 +42,7 @@ type ProbePolicy struct {
 	Entries  []Entry       // where two speak about one family, the later wins
 	Interval time.Duration // 0: whatever others ask for
 	Until    time.Time     // zero: for good
+	Budget   Budget        // of the whole node
 }
 
 // An Entry switches families on or off.
@@ -73,6 +74,7 @@ type policyFile struct {
 		Families    []familyEntry `yaml:"families"`
 		Interval    time.Duration `yaml:"interval"`
 		Until       moment        `yaml:"until"`
+		Budget      budgetEntry   `yaml:"budget"`
 	} `yaml:"spec"`
 }
 
@@ -187,10 +189,11 @@ func (r *reader) readPolicy(f File) {
 	if p.Interval != 0 && (p.Interval < MinInterval || p.Interval > MaxInterval) {
 		r.fault(d, "spec.interval", "want between %v and 1h, have %v", MinInterval, p.Interval)
 	}
-	if len(w.Spec.Families) == 0 && w.Spec.CriticalSet == "" {
+	if len(w.Spec.Families) == 0 && w.Spec.CriticalSet == "" && d.Line("spec.budget") == 0 {
 		r.fault(d, "spec.families", "want at least one; `viperprobe metrics` lists them")
 	}
 	p.Entries = r.entries(d, w.Spec.Families)
+	p.Budget = r.budget(d, w.Spec.Budget)
 	r.policies = append(r.policies, written{p, d, w.Spec.CriticalSet})
 }
 

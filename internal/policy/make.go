@@ -31,6 +31,7 @@ func Make(w Wishes, generation int64, now time.Time) Plan {
 	slices.SortFunc(policies, compare)
 	for _, p := range policies {
 		plan.Rules = append(plan.Rules, p.rules()...)
+		plan.Budget = plan.Budget.and(p.Budget)
 		if p.Interval > 0 && p.Interval < plan.Interval {
 			plan.Interval = p.Interval
 		}
@@ -42,6 +43,22 @@ func Make(w Wishes, generation int64, now time.Time) Plan {
 		}
 	}
 	return plan
+}
+
+// and is the smaller of each limit; the order of value is the narrower policy's, b's.
+func (a Budget) and(b Budget) Budget {
+	a.CPU, a.Memory, a.Series = smaller(a.CPU, b.CPU), smaller(a.Memory, b.Memory), smaller(a.Series, b.Series)
+	if len(b.Value) > 0 {
+		a.Value = b.Value
+	}
+	return a
+}
+
+func smaller[T int | float64](a, b T) T {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // rules are one for each entry, so that each can be told by its line.

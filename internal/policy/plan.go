@@ -18,8 +18,22 @@ import (
 type Plan struct {
 	Generation int64
 	Interval   time.Duration
-	Rules      []Rule    // where two rules speak about one family of one target, the later wins
+	Rules      []Rule // where two rules speak about one family of one target, the later wins
+	Budget     Budget
 	Patterns   []Pattern // by which targets are recognised, in the order in which they are tried
+}
+
+// Limits are what measuring may cost on a node; a limit of 0 is none.
+type Limits struct {
+	CPU    float64 // share of one CPU, programs and the agent's process together
+	Memory int     // bytes of kernel memory
+	Series int     // samples in a batch
+}
+
+// A Budget is what the agent keeps to by itself, giving up the least valuable first.
+type Budget struct {
+	Limits
+	Value []string // families, the most valuable first; those not named come after them
 }
 
 // A Rule gives families to the targets that it selects.

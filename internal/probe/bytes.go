@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"slices"
+
 	"github.com/cilium/ebpf"
 
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -52,6 +54,16 @@ func (s *Set) FamilyBytes() map[*metric.Family]int {
 		}
 	}
 	return out
+}
+
+// Trim gives back the memory of a histogram that nobody wants, and with it what its
+// cells have counted. It reports whether there was any.
+func (s *Set) Trim(f *metric.Family) (bool, error) {
+	o := s.objects[f.Object]
+	if o == nil || o.hists[f] == nil || slices.Contains(o.wanted, f) || o.hists[f].bytes() == 0 {
+		return false, nil
+	}
+	return true, o.hists[f].free()
 }
 
 // MapBytesOn is what MapBytes would be on a machine with so many possible CPUs.

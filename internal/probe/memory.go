@@ -96,6 +96,18 @@ func (h *histograms) bytes() int {
 	return n
 }
 
+// free gives all cells back. The kernel side finds none from here on.
+func (h *histograms) free() error {
+	var faults []error
+	for i, m := range h.maps {
+		if m != nil {
+			faults = append(faults, h.outer.Delete(uint32(i)), h.chunks[i].unmap(), m.Close())
+			h.chunks[i], h.maps[i] = nil, nil
+		}
+	}
+	return errors.Join(faults...)
+}
+
 func (h *histograms) close() error {
 	var faults []error
 	for i, m := range h.maps {
