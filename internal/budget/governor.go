@@ -83,15 +83,15 @@ const (
 // it comes back. It is not safe for concurrent use.
 type Governor struct {
 	limits  Limits
-	steps   []Step // in force, oldest first
-	over    int    // windows in a row
-	calm    int    // windows in a row
-	hold    int    // calm windows that are asked for now
-	base    int    // hold of the next first return
-	since   int    // windows since something came back; large when that is long ago
-	stopped int    // windows that the stop has yet to last
-	stopFor int    // of the last stop
-	settle  int    // windows that are not judged: something has just changed
+	steps   []Step   // in force, oldest first
+	over    int      // windows in a row
+	calm    int      // windows in a row
+	hold    int      // calm windows that are asked for now
+	base    int      // hold of the next first return
+	since   int      // windows since something came back; large when that is long ago
+	stopped int      // windows that the stop has yet to last
+	stopFor int      // of the last stop
+	settle  int      // windows that are not judged: something has just changed
 	guilty  []string // families for which it stopped
 	begun   int      // steps before those of this window
 }

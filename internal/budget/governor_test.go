@@ -90,7 +90,7 @@ func TestRateFirst(t *testing.T) {
 	m.cpu["b"] = 0.019
 	m.run(3)
 	m.want(t, "rate", "b", "rate", "b")
-	m.cpu["b"] = 0.015
+	m.cpu["b"] = 0
 	m.cpu["a"] = 0.0105
 	m.run(3)
 	m.want(t, "rate", "b", "rate", "b", "drop", "a")
