@@ -7,9 +7,10 @@ import (
 	"slices"
 )
 
-// critical makes the entry of one series: the threshold on its mean over 15 s that alone separates the rows best.
+// critical makes the entry of one series: the threshold on its mean over the task's window that alone separates the rows best.
 func (s *study) critical(series int, why string) Critical {
 	x := s.rec.Series[series]
+	window, _ := s.opt.Task.windows()
 	c := Critical{Series: series, Name: x.Name, Family: x.family(), Statistic: cmp.Or(x.Statistic, "value"), Container: x.Container,
 		Service: x.service(), Pattern: x.Pattern, Window: max(window, s.rec.Step), Threshold: math.NaN(), Above: true, Why: why}
 	k := s.position(series)

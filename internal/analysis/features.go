@@ -5,24 +5,32 @@ import (
 	"slices"
 )
 
-const (
-	window = 15.0 // seconds that a level is a mean over: what a person would read off a graph, and an HPA's period
-	trend  = 30.0 // seconds that a slope looks back
-	purge  = 30.0 // seconds at the start of a run whose windows are not full
-)
+// purge is how many seconds at the start of a run are not learnt from, as windows are not full.
+const purge = 30.0
 
-// A feature turns one series into two columns for all rows of a recording: its level, the mean over the last 15 s of
-// the same run (as a logarithm, if it is heavy-tailed), and how that rose in the last 30 s. Both are scaled by the rows
-// that may be learnt from.
+// windows are the seconds that a level is a mean over, and that a slope looks back. A warning a minute ahead takes what a
+// person would read off a graph, and an HPA's period; what must act at once cannot wait for a mean of 15 s to move.
+func (t Task) windows() (level, trend float64) {
+	if t == Diagnosis || t == Overload {
+		return 5, 10
+	}
+	return 15, 30
+}
+
+// A feature turns one series into two columns for all rows of a recording: its level, the mean over the task's window in
+// the same run (as a logarithm, if it is heavy-tailed), and how that rose in its trend's. Both are scaled by the rows that
+// may be learnt from.
 type feature struct {
 	level []float64 // in the series' unit
+	trend float64   // seconds
 	unit  float64   // of the logarithm: log(1 + level/unit); 0 means as it is
 	scale [2]struct{ mean, std float64 }
 }
 
 // makeFeature takes the prepared values of all rows, all runs, and those to learn the scale from.
-func makeFeature(x []float64, step float64, runs, train []Section) feature {
-	f := feature{level: make([]float64, len(x))}
+func makeFeature(x []float64, step float64, t Task, runs, train []Section) feature {
+	window, trend := t.windows()
+	f := feature{level: make([]float64, len(x)), trend: trend}
 	rows := max(1, int(math.Round(window/step)))
 	for _, run := range runs {
 		var s float64
@@ -86,7 +94,7 @@ func (f feature) raw(i, start int, step float64) (level, slope float64) {
 		}
 		return f.level[i]
 	}
-	back := max(start, i-max(1, int(math.Round(trend/step))))
+	back := max(start, i-max(1, int(math.Round(f.trend/step))))
 	return at(i), at(i) - at(back)
 }
 

@@ -12,7 +12,7 @@ import (
 func TestFeature(t *testing.T) {
 	x := []float64{1, 2, 3, 6, 6, 9, 100, 200, 300, 600}
 	runs := []Section{{Name: "a", To: 6}, {Name: "b", From: 6, To: 10}}
-	f := makeFeature(x, 5, runs, runs[:1])
+	f := makeFeature(x, 5, Autoscaling, runs, runs[:1])
 	want := []float64{1, 1.5, 2, 11. / 3, 5, 7, 100, 150, 200, 1100. / 3}
 	if d := cmp.Diff(want, f.level, cmpopts.EquateApprox(0, 1e-12)); d != "" {
 		t.Errorf("levels (-want +got):\n%s", d)
@@ -33,12 +33,12 @@ func TestFeatureOfHeavyTail(t *testing.T) {
 	}
 	x[50] = 1e6
 	run := []Section{{To: 100}}
-	f := makeFeature(x, 20, run, run)
+	f := makeFeature(x, 20, Autoscaling, run, run)
 	if level, _ := f.raw(50, 0, 20); f.unit != 2 || level != math.Log1p(5e5) {
 		t.Errorf("unit %g, level %g; want the median, and its logarithm", f.unit, level)
 	}
 	x[3] = -1
-	if f := makeFeature(x, 20, run, run); f.unit != 0 {
+	if f := makeFeature(x, 20, Autoscaling, run, run); f.unit != 0 {
 		t.Error("a series that goes below 0 has no logarithm")
 	}
 }
@@ -104,5 +104,19 @@ func TestFamilySets(t *testing.T) {
 	}
 	if !cpuUsage.has(Series{Family: "container_cpu_usage_seconds_total"}) {
 		t.Error("cAdvisor's CPU is not found")
+	}
+}
+
+// What must act at once looks at seconds, not at what a graph shows.
+func TestWindowsFollowTheTask(t *testing.T) {
+	x := make([]float64, 60)
+	for i := 40; i < len(x); i++ {
+		x[i] = 1
+	}
+	run := []Section{{To: len(x)}}
+	for task, want := range map[Task]float64{Autoscaling: 5. / 15, Placement: 5. / 15, Diagnosis: 1, Overload: 1} {
+		if got := makeFeature(x, 1, task, run, run).level[44]; got != want {
+			t.Errorf("%s: level %g five seconds after a step, want %g", task, got, want)
+		}
 	}
 }

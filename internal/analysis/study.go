@@ -25,7 +25,7 @@ func newStudy(p *problem, train []int) *study {
 	}
 	s.features = make([]feature, len(s.kept))
 	parallel(cores(p.opt.Workers), len(s.kept), func(_, k int) {
-		s.features[k] = makeFeature(s.prepared[s.kept[k]], s.rec.Step, s.rec.Runs, s.sections(train))
+		s.features[k] = makeFeature(s.prepared[s.kept[k]], s.rec.Step, s.opt.Task, s.rec.Runs, s.sections(train))
 	})
 	all := s.usable(train)
 	stride := (len(all) + searchRows - 1) / searchRows
