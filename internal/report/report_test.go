@@ -28,11 +28,11 @@ func text(t *testing.T, in Input) string {
 }
 
 func TestEqualInputsGiveEqualBytes(t *testing.T) {
-	if text(t, fixture()) != text(t, fixture()) {
-		t.Error("two reports of one input differ")
-	}
-	if text(t, shapesAlone()) != text(t, shapesAlone()) {
-		t.Error("the same analysis made again gives another report")
+	for name, input := range map[string]func() Input{"one input": fixture, "the same analysis made again": shapesAlone} {
+		first := text(t, input())
+		if second := text(t, input()); first != second {
+			t.Errorf("two reports of %s differ", name)
+		}
 	}
 }
 
