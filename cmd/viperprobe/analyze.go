@@ -40,6 +40,7 @@ type analyzed struct {
 	source    string
 	recording *recording.Recording
 	options   analysis.Options
+	costUnit  string            // of the costs; "" if unknown
 	results   []analysis.Result // in the order in which they were asked for
 	failed    []failedAlgorithm
 	single    bool // one algorithm was named
@@ -237,16 +238,17 @@ func (a *analyzer) readStore(c *cobra.Command, p parts) (*recording.Recording, e
 
 func (a *analyzer) analyze(c *cobra.Command, r *recording.Recording, source string) (*analyzed, error) {
 	o := analysis.Options{Task: analysis.Task(a.task.value), K: a.k, Count: a.take, Seed: a.seed, HoldOut: a.holdOut, Budget: a.budget}
+	var costUnit string
 	var err error
 	if a.cost != "" {
-		if o.Costs, err = recording.ReadCosts(a.cost); err != nil {
+		if o.Costs, costUnit, err = recording.ReadCosts(a.cost); err != nil {
 			return nil, fmt.Errorf("--cost: %w", err)
 		}
 	}
 	bar := newProgress(c.ErrOrStderr())
 	o.Progress = bar.show
 	names := a.chosen(r)
-	out := &analyzed{source: source, recording: r, options: o, single: len(names) == 1}
+	out := &analyzed{source: source, recording: r, options: o, costUnit: costUnit, single: len(names) == 1}
 	results, errs := analysis.Compare(r.Recording, o, names...)
 	bar.clear()
 	for i, err := range errs {

@@ -18,8 +18,7 @@ func (a *analyzer) writeHTML(x *analyzed, families []*metric.Family) error {
 	in := report.Input{
 		Title: filepath.Base(x.source), Command: commandLine(os.Args), Version: readBuild().Version,
 		Recording: x.recording.Recording, Notes: x.recording.Notes, Results: x.results, Chosen: x.best().Algorithm,
-		Options: x.options,
-		Unit:    unitsOf(families),
+		Options: x.options, CostUnit: x.costUnit, Unit: unitsOf(families),
 	}
 	if t := x.recording.Times; len(t) > 0 && t[0] > 1e8 {
 		in.From, in.To = unixTime(t[0]), unixTime(t[len(t)-1]+x.recording.Step)

@@ -18,16 +18,18 @@ const maxSideFile = 16 << 20
 
 // ReadCosts reads what families cost per container from a file: CSV with the header
 // family,cost, or what `viperprobe cost -o json` prints, whose share of the CPU is
-// spread over the containers that a family is measured of.
-func ReadCosts(file string) (map[string]float64, error) {
+// spread over the containers that a family is measured of. unit says what they are in;
+// it is empty for CSV, which does not tell.
+func ReadCosts(file string) (costs map[string]float64, unit string, err error) {
 	data, err := readSide(file)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if text := strings.TrimSpace(string(data)); strings.HasPrefix(text, "{") {
-		return costsOfJSON(file, data)
+		costs, err = costsOfJSON(file, data)
+		return costs, "% of a core", err
 	}
-	costs := map[string]float64{}
+	costs = map[string]float64{}
 	err = pairs(file, data, "family", "cost", func(line int, family, cost string) error {
 		x, err := strconv.ParseFloat(strings.TrimSpace(cost), 64)
 		if err != nil || !(x >= 0) || x > 1e300 {
@@ -39,7 +41,7 @@ func ReadCosts(file string) (map[string]float64, error) {
 		costs[family] = x
 		return nil
 	})
-	return costs, err
+	return costs, "", err
 }
 
 func costsOfJSON(file string, data []byte) (map[string]float64, error) {

@@ -15,7 +15,7 @@ func TestCosts(t *testing.T) {
 		"family,cost\nrunq_latency,0.5\ncpu_usage,0\n": {"runq_latency": 0.5, "cpu_usage": 0},
 		`{"node":{"cpu_percent":2},"families":[{"family":"a","cpu_percent":0.6,"containers":[{"target":"x"},{"target":"y"}]},{"family":"b","cpu_percent":null}]}`: {"a": 0.3},
 	} {
-		got, err := ReadCosts(write(t, dir, "cost", text))
+		got, _, err := ReadCosts(write(t, dir, "cost", text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestCosts(t *testing.T) {
 		`{"families":[]}`:           "cost: it has the cost of no family",
 		strings.Repeat("x", 17<<20): "cost: larger than 16777216 bytes",
 	} {
-		_, err := ReadCosts(write(t, dir, "cost", text))
+		_, _, err := ReadCosts(write(t, dir, "cost", text))
 		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), dir+"/", ""), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -17,6 +17,7 @@ type chosenSection struct {
 	HasStability    bool
 	Left            string // what was not drawn
 	SLO             bool
+	Held            bool // some run is held out by name
 	Whys            bool // the table has the sentences too: not every series is drawn
 }
 
@@ -39,7 +40,7 @@ type seriesPlot struct {
 }
 
 func (in Input) chosenSection(r analysis.Result, d *plots) chosenSection {
-	s := chosenSection{Algorithm: r.Algorithm, Help: helpOf(r.Algorithm), SLO: in.Recording.SLO != nil}
+	s := chosenSection{Algorithm: r.Algorithm, Help: helpOf(r.Algorithm), SLO: in.Recording.SLO != nil, Held: len(in.Options.HoldOut) > 0}
 	for n, c := range r.Critical {
 		row := chosenRow{Name: c.Name, Family: c.Family, Statistic: c.Statistic, Container: c.Container, Why: c.Why, Plot: -1,
 			Threshold: "–", Precision: "–", Recall: "–", Stability: "–"}

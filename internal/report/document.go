@@ -92,7 +92,7 @@ func makeDocument(in Input) (document, error) {
 	p.Causes = in.causesSection(&d)
 	p.Dropped = in.droppedSection(result)
 	p.Lead, p.Tiles = in.lead(result), in.tiles(result)
-	p.Notes = in.notes()
+	p.Notes = in.notes(result)
 	p.Method = in.method(result)
 	if p.Data, err = embedded(d); err != nil {
 		return document{}, fmt.Errorf("encode plots: %w", err)
@@ -175,10 +175,7 @@ func (in Input) tiles(r analysis.Result) []tile {
 			tile{percent(s.Precision), "precision", fmt.Sprintf("%d of %d alarms right", s.Events.True, s.Events.Alarms)},
 			tile{duration(s.MedianLead), "median lead time", "nine of ten at least " + duration(s.TenthLead)})
 	}
-	cost := tile{number(r.Cost), "cost", ""}
-	if unit := in.costUnit(r); unit != cost.Name {
-		cost.Detail = unit
-	}
+	cost := tile{number(r.Cost), "cost", in.costUnit(r)}
 	for _, other := range in.Results {
 		if other.Algorithm == "all" && other.Cost > 0 {
 			cost.Detail = strings.TrimPrefix(fmt.Sprintf("%s; everything: %s", cost.Detail, number(other.Cost)), "; ")
@@ -188,7 +185,10 @@ func (in Input) tiles(r analysis.Result) []tile {
 }
 
 // notes gathers what readers must know; what every algorithm says is said once.
-func (in Input) notes() (out []noteGroup) {
+func (in Input) notes(r analysis.Result) (out []noteGroup) {
+	if doubts := in.doubts(r); len(doubts) > 0 {
+		out = append(out, noteGroup{"How far to trust the figures", doubts})
+	}
 	if len(in.Notes) > 0 {
 		out = append(out, noteGroup{"The recording", in.Notes})
 	}

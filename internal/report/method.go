@@ -35,7 +35,10 @@ func (in Input) method(r analysis.Result) []fact {
 		out = append(out, fact{"SLO", fmt.Sprintf("violated in %s of the rows", percent(float64(bad)/float64(len(in.Recording.SLO))))})
 	}
 	out = append(out, fact{"Task", taskText(r.Task)}, fact{"Held out", in.heldOut(r)})
-	costs := "as given, in " + in.costUnit(r)
+	costs := "as given"
+	if unit := in.costUnit(r); unit != "" {
+		costs += ", in " + unit
+	}
 	if !r.CostKnown {
 		costs = fmt.Sprintf("not known for %s: a cost is the number of things to switch on", plural(len(r.Unknown), "thing", "things"))
 	}
@@ -76,4 +79,28 @@ func (in Input) heldOut(r analysis.Result) string {
 		return "nothing"
 	}
 	return "in turn, with the selection made anew without them: " + strings.Join(turns, "; ")
+}
+
+const (
+	fewEpisodes = 10   // violations of which a share is luck as much as skill: 9 of 10 may be 5 of 9 in the long run
+	noSkill     = 0.05 // average precision above chance that is none
+	unstable    = 0.5  // share of resampled runs below which a choice is the runs' and not the service's
+)
+
+// doubts are what the figures of a set do not say by themselves.
+func (in Input) doubts(r analysis.Result) (out []string) {
+	if s := r.Score; s != nil {
+		if n := s.Events.Episodes; n < fewEpisodes {
+			out = append(out, fmt.Sprintf("Recall, precision and lead time come from %s on held-out runs: so few can be luck. Record more runs.", plural(n, "violation", "violations")))
+		}
+		if s.AP < s.Chance+noSkill {
+			out = append(out, fmt.Sprintf("The average precision of %.2f is hardly above the %.2f of chance: row by row, the set does not tell when trouble comes.", s.AP, s.Chance))
+		}
+	}
+	for _, c := range r.Critical {
+		if c.Stability > 0 && c.Stability < unstable {
+			out = append(out, fmt.Sprintf("%s is chosen in %s of resampled sets of runs only: other runs may choose another series.", c.Name, percent(c.Stability)))
+		}
+	}
+	return out
 }

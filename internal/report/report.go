@@ -93,7 +93,7 @@ func (in Input) costUnit(r analysis.Result) string {
 	if !r.CostKnown {
 		return "things to switch on"
 	}
-	return cmp.Or(in.CostUnit, "cost")
+	return in.CostUnit
 }
 
 // asset gives an embedded file, which is part of the program: it is there.

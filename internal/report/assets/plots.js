@@ -27,9 +27,13 @@ drawings.series = (index, width) => {
 
 // runLabel is the longest name of a run that there is room for.
 function runLabel(run, index, pixels) {
-  const held = run.held ? " (held out)" : "";
-  const names = [run.name + (run.workload && run.workload !== run.name ? " · " + run.workload : "") + held, run.name + held, String(index + 1)];
-  return names.find((n) => n.length * 5.6 + 6 < pixels) ?? "";
+  const held = run.held ? " *" : "";
+  const room = Math.floor((pixels - 6) / 5.6) - held.length;
+  const names = [run.name + (run.workload && run.workload !== run.name ? " · " + run.workload : ""), run.name];
+  if (room > 4) names.push(run.name.slice(0, room - 1) + "…");
+  names.push(String(index + 1));
+  const name = names.find((n) => n.length <= room);
+  return name ? name + held : "";
 }
 
 // fit cuts a text to about the given width in pixels.
@@ -74,7 +78,7 @@ drawings.compare = (_, width) => {
     panel([heading("● Recall", blue), heading("◆ Precision", orange, 66)], { domain: [-0.02, 1.02], tickFormat: "%", ticks: [0, 0.5, 1] }, both),
     panel([heading("Median lead time, s")], { domain: upTo("lead") }, [dots("lead")]),
     panel([heading("False alarms per hour")], { domain: upTo("false") }, [dots("false")]),
-    panel([heading(fit(data.costUnit === "cost" ? "Cost" : "Cost, " + data.costUnit, 215) + (spread ? " (log)" : ""))], cost, [dots("cost", { filter: spread ? (r) => r.cost > 0 : null })]),
+    panel([heading(fit(data.costUnit ? "Cost, " + data.costUnit : "Cost", 215) + (spread ? " (log)" : ""))], cost, [dots("cost", { filter: spread ? (r) => r.cost > 0 : null })]),
   ]);
 };
 
@@ -85,7 +89,7 @@ drawings.front = (_, width) => {
   const low = Math.min(data.chance, d3.min(all, (p) => p.low));
   const one = (f) => (w) => Plot.plot({
     width: w, height: 320, marginLeft: 46, marginRight: 20, marginTop: 56, marginBottom: 40, style: look,
-    x: { domain, label: data.costUnit === "cost" ? "cost" : "cost, " + data.costUnit, ticks: w / 80, labelAnchor: "center", labelArrow: "none" },
+    x: { domain, label: data.costUnit ? "cost, " + data.costUnit : "cost", ticks: w / 80, labelAnchor: "center", labelArrow: "none" },
     y: { domain: [Math.max(0, Math.floor(low * 10) / 10), 1], label: null, grid: true, ticks: 5 },
     marks: [
       Plot.ruleY([data.chance], { stroke: soft, strokeDasharray: "2 3" }),
