@@ -61,12 +61,13 @@ var homes = map[string][]string{
 	"github.com/cilium/ebpf":                             {"internal/probe"},
 	"go.yaml.in/yaml/v3":                                 {"internal/document"},
 	"github.com/prometheus/prometheus":                   {"internal/store", "internal/web"},
-	"github.com/prometheus/common":                       {"internal/store", "internal/web"},
+	"github.com/prometheus/common":                       {"internal/store", "internal/web", "internal/recording"},
 	"github.com/prometheus/client_model":                 {"internal/web"},   // the exposition format's messages
 	"google.golang.org/protobuf/types/known/timestamppb": {"internal/web"},   // a field of theirs
 	"golang.org/x/crypto/bcrypt":                         {"internal/web"},   // basic auth
 	"github.com/oklog/ulid":                              {"internal/store"}, // names the blocks of prometheus/tsdb
 	"github.com/parquet-go/parquet-go":                   {"internal/recording"},
+	"github.com/prometheus/client_golang/api":            {"internal/recording"},
 	"github.com/jackc/pgx":                               {"internal/store"},
 	"github.com/spf13/cobra":                             {"cmd/*"},
 	"github.com/spf13/pflag":                             {"cmd/*"},

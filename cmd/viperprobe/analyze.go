@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
-	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/recording"
 )
@@ -33,6 +33,7 @@ type analyzer struct {
 	cost       string
 	calls      string
 	reading    recording.Options
+	server     *recording.Prometheus // nil: SOURCE is none
 }
 
 // An analyzed recording is what is printed.
@@ -57,8 +58,9 @@ func newAnalyze(p parts) *cobra.Command {
 		Use:   "analyze [SOURCE]",
 		Short: "Find the few series that matter in a recording",
 		Long: `Analyze finds, among recorded series, the few that tell of trouble. SOURCE is a CSV
-or Parquet file, or a folder of them; without it, what the running instance has
-stored, or the store in --store.
+or Parquet file, or a folder of them; or a Prometheus server, as
+prom://host:9090/?match=SELECTOR (proms:// for HTTPS; also start, end, step, window of
+rates); without it, what the running instance has stored, or the store in --store.
 
 A file has the header time,NAME,...; time in unix seconds or RFC 3339, optional
 columns slo (1: violated), run and workload (what a run's load was like). A name says
@@ -76,6 +78,7 @@ representative, container}], critical: [{series, why, ...}], ...}; of several, a
 array of these. -o yaml prints the selection of supervised, or of the only algorithm,
 as a document of kind CriticalMetrics, for diff and set -f.` + codes("3 some algorithm could not do its work"),
 		Example: `  viperprobe analyze --since 30m --slo 'nginx/request_latency p99 > 50ms'
+  viperprobe analyze 'prom://localhost:9090/?match={namespace="shop"}' --since 6h --step 30s
   viperprobe analyze recording.csv
   viperprobe analyze recording.csv --algorithm kshape --k 3 --seed 1 -o json
   viperprobe analyze recording.csv --slo 'request_latency p99 > 50ms' --split 10m
@@ -139,8 +142,12 @@ func (a *analyzer) check(p parts, args []string) error {
 		faults = append(faults, err)
 	}
 	if len(args) > 0 {
+		prometheus := recording.IsPrometheus(args[0])
+		if prometheus {
+			faults = append(faults, a.checkServer(args[0]))
+		}
 		for _, name := range []string{"target", "since", "until", "url", "store"} {
-			if a.flags.Changed(name) {
+			if a.flags.Changed(name) && !(prometheus && (name == "since" || name == "until")) {
 				faults = append(faults, fmt.Errorf("--%s: goes without a SOURCE: it says what to read of a store", name))
 			}
 		}
@@ -179,6 +186,24 @@ func (a *analyzer) check(p parts, args []string) error {
 	return errors.Join(faults...)
 }
 
+// checkServer reads the address of a Prometheus.
+func (a *analyzer) checkServer(source string) error {
+	step := time.Duration(a.step)
+	if step == 0 {
+		step = serverStep
+	}
+	transport, err := a.transport()
+	if err != nil {
+		return err
+	}
+	p, err := recording.ParsePrometheus(source, recording.Prometheus{From: a.from, To: a.to, Step: step, Transport: transport})
+	a.server = &p
+	return err
+}
+
+// serverStep is the usual time between two scrapes.
+const serverStep = 15 * time.Second
+
 // chosen are the algorithms to run on a recording: those named, else all that it has
 // what they need for.
 func (a *analyzer) chosen(r *recording.Recording) (names []string) {
@@ -211,10 +236,14 @@ func (a *analyzer) read(c *cobra.Command, p parts, args []string) (r *recording.
 			return nil, "", fmt.Errorf("--calls: %w", err)
 		}
 	}
-	if len(args) > 0 {
+	switch {
+	case a.server != nil:
+		source = redactedURL(args[0])
+		r, err = recording.ReadPrometheus(c.Context(), *a.server, a.reading)
+	case len(args) > 0:
 		source = args[0]
 		r, err = recording.ReadFiles(source, a.reading)
-	} else {
+	default:
 		source = "the store"
 		r, err = a.readStore(c, p)
 	}
@@ -224,15 +253,13 @@ func (a *analyzer) read(c *cobra.Command, p parts, args []string) (r *recording.
 	return r, source, err
 }
 
-// readStore reads what a running instance has stored, or a store, of everything but
-// the agent itself.
+// readStore reads what a running instance has stored, or a store.
 func (a *analyzer) readStore(c *cobra.Command, p parts) (*recording.Recording, error) {
-	families := slices.DeleteFunc(slices.Clone(p.families), func(f *metric.Family) bool { return f.Tier == metric.Self })
 	s, err := a.open(c.Context())
 	if err != nil {
 		return nil, err
 	}
-	r, err := recording.FromRows(c.Context(), "the store", a.rows(c.Context(), s, families), a.reading)
+	r, err := recording.FromRows(c.Context(), "the store", a.rows(c.Context(), s, p.families), a.reading)
 	return r, errors.Join(err, a.tellGaps(c, s), s.Close())
 }
 
@@ -262,6 +289,14 @@ func (a *analyzer) analyze(c *cobra.Command, r *recording.Recording, source stri
 		return nil, fmt.Errorf("analyze %s: %w", source, out.failed[0].err)
 	}
 	return out, c.Context().Err()
+}
+
+// redactedURL is an address without a password.
+func redactedURL(address string) string {
+	if u, err := url.Parse(address); err == nil {
+		return u.Redacted()
+	}
+	return address
 }
 
 func algorithmHelp() string {

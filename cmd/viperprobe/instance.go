@@ -42,6 +42,15 @@ func (i *instance) check() error {
 }
 
 func (i *instance) remote() (*web.Remote, error) {
+	transport, err := i.transport()
+	if err != nil {
+		return nil, err
+	}
+	return &web.Remote{URL: i.url, Client: &http.Client{Transport: transport}}, nil
+}
+
+// transport trusts the authority of --ca-cert.
+func (i *instance) transport() (*http.Transport, error) {
 	transport := &http.Transport{ResponseHeaderTimeout: answerTimeout}
 	if i.ca != "" {
 		pem, err := os.ReadFile(i.ca)
@@ -54,7 +63,7 @@ func (i *instance) remote() (*web.Remote, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	return &web.Remote{URL: i.url, Client: &http.Client{Transport: transport}}, nil
+	return transport, nil
 }
 
 // absent reports whether err says that nothing runs there, where nobody said that

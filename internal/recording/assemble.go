@@ -22,6 +22,8 @@ func assemble(tables []*table, o Options) (*Recording, error) {
 	if err != nil {
 		return nil, err
 	}
+	n := newNamer(o.Families)
+	columns = slices.DeleteFunc(columns, func(c *column) bool { return n.self(c.series.Family) })
 	if len(columns) == 0 {
 		return nil, &Fault{Source: source, What: "it has no series"}
 	}

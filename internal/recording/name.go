@@ -1,7 +1,6 @@
 package recording
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -24,6 +23,12 @@ import (
 type namer struct {
 	prom map[string]*metric.Family // by name on /metrics
 	own  map[string]*metric.Family // by name and alias
+}
+
+// self tells families of what the agent says of itself.
+func (n namer) self(family string) bool {
+	f := n.own[family]
+	return f != nil && f.Tier == metric.Self
 }
 
 func newNamer(families []*metric.Family) namer {
@@ -106,12 +111,18 @@ func identify(s *analysis.Series, labels map[string]string) {
 	}
 	if c := labels["container"]; c != "" && c != "POD" || labels["pod"] != "" {
 		s.Container = join(labels["namespace"], labels["pod"], c)
-	} else {
-		s.Container = first("cgroup", "name", "target", "instance", "job")
+	} else if s.Container = first("cgroup", "name"); s.Container == "" && labels["target"] != "" {
+		s.Container = first("kind", "target") // our node, and what is in no target
+	} else if s.Container == "" {
+		s.Container = first("instance", "job")
 	}
-	s.Service = join(labels["namespace"], first("workload", "service", "app", "app_kubernetes_io_name", "deployment"))
-	if s.Service == labels["namespace"] {
-		s.Service = cmp.Or(serviceOf(s.Container), labels["job"])
+	switch service := first("workload", "service", "app", "app_kubernetes_io_name", "deployment"); {
+	case service != "":
+		s.Service = join(labels["namespace"], service)
+	case s.Container == labels["instance"] && labels["job"] != "":
+		s.Service = labels["job"]
+	default:
+		s.Service = serviceOf(s.Container)
 	}
 	s.Pattern = labels["pattern"]
 	s.Statistic = labels["statistic"]

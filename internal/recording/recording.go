@@ -26,7 +26,7 @@ type Recording struct {
 
 // Options say how a source is read. The zero value is useful.
 type Options struct {
-	Families []*metric.Family // known ones: their names on /metrics are read as their own, and their kinds are known
+	Families []*metric.Family // known ones: their names on /metrics are read as their own, and what the agent says of itself is left out
 	Step     time.Duration    // of the rows; 0: what the samples come in
 	Split    Split            // the zero value: by column run, else by gaps
 	SLO      []Expression     // a row is a violation where any is; none: column slo

@@ -21,6 +21,7 @@ var families = []*metric.Family{
 	{Name: "runq_latency", Kind: metric.Histogram, Unit: metric.Seconds, Aliases: []string{"runq"}},
 	{Name: "context_switches", Kind: metric.Counter, Unit: metric.One},
 	{Name: "memory_working_set_bytes", Kind: metric.Gauge, Unit: metric.Bytes},
+	{Name: "agent_samples", Kind: metric.Counter, Unit: metric.One, Tier: metric.Self},
 	{Name: "block_latency", Kind: metric.Histogram, Unit: metric.Seconds, Labels: []metric.Label{{Name: "operation"}}},
 }
 
@@ -52,8 +53,9 @@ func TestNames(t *testing.T) {
 			Container: "/system.slice/nginx.service", Service: "/system.slice/nginx.service"},
 		`viperprobe_runq_latency_seconds{namespace="shop",pod="cart-0",container="cart"}.p99`: {Family: "runq_latency", Statistic: "p99",
 			Container: "shop/cart-0/cart", Service: "shop/cart"},
-		`http_requests_total{instance="10.0.0.1:80",job="web"}`:                  {Family: "http_requests_total", Statistic: "rate", Container: "10.0.0.1:80", Service: "10.0.0.1:80"},
+		`http_requests_total{instance="10.0.0.1:80",job="web"}`:                  {Family: "http_requests_total", Statistic: "rate", Container: "10.0.0.1:80", Service: "web"},
 		`rpc_seconds{container="a",service="s",pattern="redis",quantile="0.99"}`: {Family: "rpc_seconds", Statistic: "p99", Container: "a", Service: "s", Pattern: "redis"},
+		`viperprobe_context_switches_total{kind="node",node="n",target="ab12"}`:  {Family: "context_switches", Statistic: "rate", Container: "node", Service: "node"},
 		`x{cgroup="/a/b",note="with \"quotes\", and } a brace"}`:                 {Family: "x", Container: "/a/b", Service: "/a/b"},
 	} {
 		got, counter, err := newNamer(families).read(name)

@@ -26,11 +26,12 @@ func sampleRows() []Row {
 	for i := range 3 {
 		at, x := start.Add(time.Duration(i)*time.Second), float64(i)
 		row := Row{Time: at, Target: "shop/cart-0/cart", Workload: "Deployment/cart", Pattern: "go", Value: nan, Count: nan, Sum: nan, P50: nan, P90: nan, P99: nan}
-		counter, gauge, hist := row, row, row
+		counter, gauge, hist, own := row, row, row, row
+		own.Family, own.Kind, own.Value = "agent_samples", metric.Counter, x // is left out
 		counter.Family, counter.Kind, counter.Value = "context_switches", metric.Counter, 100+x*x
 		gauge.Family, gauge.Kind, gauge.Value = "memory_working_set_bytes", metric.Gauge, 0.1*x
 		hist.Family, hist.Kind, hist.Label, hist.Count, hist.Sum, hist.P50, hist.P90, hist.P99 = "block_latency", metric.Histogram, "read", 3*x, x, x/2, x/3, nan
-		out = append(out, counter, gauge, hist)
+		out = append(out, counter, gauge, hist, own)
 	}
 	return out
 }
