@@ -102,7 +102,7 @@ func TestProbeDirFaults(t *testing.T) {
 		"nothing said": {"families:\n- name: my_latency\n", []string{
 			"x.yaml:2:families[0]: class: want cpu, memory, disk, filesystem, network, syscall, process, application, have \"\"",
 			"x.yaml:2:families[0]: tier: want event, snapshot, have \"\"", "x.yaml:2:families[0]: kind: want counter, gauge, histogram, have \"\"",
-			"x.yaml:2:families[0]: unit: want s, By, 1, have \"\"", "x.yaml:2:families[0]: owner: want current task, socket, bio, memcg, cgroup, node, have \"\"",
+			"x.yaml:2:families[0]: unit: want s, By, 1, ratio, have \"\"", "x.yaml:2:families[0]: owner: want current task, socket, bio, memcg, cgroup, node, have \"\"",
 			"x.yaml:2:families[0]: help: want a sentence: what is measured, and what is not",
 			"x.yaml:2:families[0]: rungs: want lists of programs of the object, best first, such as [[my_program]]",
 			"x.yaml:2:families[0]: object: want the name of an object file beside the rows, without .o, have \"\"",

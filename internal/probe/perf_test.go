@@ -13,7 +13,7 @@ var pmuNames = []string{"cpu_cycles", "cpu_instructions", "llc_misses"}
 
 // softwareCounters makes a set whose hardware counters are the kernel's own of page
 // faults: all, minor, major. The machines that tests run on have no other.
-func softwareCounters(t *testing.T) *Set {
+func softwareCounters(t testing.TB) *Set {
 	t.Helper()
 	families := catalogue.Families()
 	configs := map[string]uint64{"cpu_cycles": unix.PERF_COUNT_SW_PAGE_FAULTS, "cpu_instructions": unix.PERF_COUNT_SW_PAGE_FAULTS_MIN,
