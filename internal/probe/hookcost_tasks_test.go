@@ -31,7 +31,7 @@ func BenchmarkRunqWait(b *testing.B) {
 			newTarget(b, s, []string{waitName}[:n], g)
 			w := startWorker(b, workerOptions{Cgroup: g})
 			w.do("pin 0")
-			hookCost(b, s, "sched", 20000, "sleep", func() { w.do("sleep 20000 1000") })
+			hookCost(b, s, "wait", 20000, "sleep", func() { w.do("sleep 20000 1000") })
 		})
 	}
 }
