@@ -154,7 +154,7 @@ func TestRunqWaitBehindOwnTasksOrOthers(t *testing.T) {
 	ga, gb := newGroup(t, nil), newGroup(t, nil)
 	a, b := newTarget(t, s, waitNames, ga), newTarget(t, s, waitNames, gb)
 	own1, own2, other := startSpinner(t, ga), startSpinner(t, ga), startSpinner(t, gb)
-	const count = 25_000 // few switches: see exactOnce
+	const count = 10_000 // few switches: see exactOnce
 	exactOnce(t, func(t testing.TB) {
 		tr := newTrace(t, "sched/sched_switch", "sched/sched_wakeup")
 		tr.start(t)
@@ -208,17 +208,17 @@ func TestRunqWaitOfThrottledTasks(t *testing.T) {
 	s := want(t, waitNames...)
 	g := newGroup(t, nil)
 	tg, w := newTarget(t, s, waitNames, g), startSpinner(t, g)
-	stat := limitCPU(t, g, w, 20)
+	stat := limitCPU(t, g, w, 5) // little enough to be used up on a busy machine
 	exactOnce(t, func(t testing.TB) {
 		old := tg.mark()
 		periods, stopped := stat()
-		w.spin(100_000)
+		w.spin(30_000)
 		w.wait()
 		throttled, own, other := tg.mark().since(old).waited(t)
 		p, ns := stat()
 		periods, stopped = p-periods, ns-stopped
 		if periods < 2 {
-			t.Fatalf("the limit was used up %d times", periods)
+			t.Errorf("the limit was used up %d times", periods)
 		}
 		if throttled > stopped+stopped/20 || throttled < stopped-stopped/20 || own != 0 {
 			t.Errorf("waited %d ns throttled, %d behind its own, %d for others; cpu.stat says stopped for %d in %d periods", throttled, own, other, stopped, periods)
