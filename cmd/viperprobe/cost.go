@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"viperprobe.dev/viperprobe/internal/control"
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
 )
 
 func newCost() *cobra.Command {
 	var r remoteControl
-	all := false
+	all, whatIf := false, ""
 	c := &cobra.Command{
 		Use:   "cost",
 		Short: "Say what measuring costs, by family and container",
@@ -27,15 +30,25 @@ agent_percent, store_percent, kernel_bytes, series}; families are an array of {f
 events_per_second, ns_per_event, cpu_percent, gate_percent, kernel_bytes, series,
 containers}, dearest first, where cpu_percent is events_per_second times ns_per_event
 and the gate; containers are an array of {target, cpu_percent, events_per_second}. An
-event of the snapshot tier is a task or socket, of the file tier a target.` + codes(),
-		Example: "  viperprobe cost\n  viperprobe cost -o json",
+event of the snapshot tier is a task or socket, of the file tier a target.
+
+--what-if FILE measures beside it what the policies of FILE, a file or a folder, would
+cost with what happens now, in place of those of the same name or beside the others:
+their programs are tried for a second in a kernel side of their own, for all events.
+--what-if 'add TARGET' prices one more container like TARGET. Nothing is changed; -o
+json prints {now, then}, each as above.` + codes(),
+		Example: "  viperprobe cost\n  viperprobe cost -o json\n  viperprobe cost --what-if shop.yaml\n  viperprobe cost --what-if 'add redis'",
 		Args:    noArgs,
 	}
 	r.bind(c)
 	c.Flags().BoolVar(&all, "all", false, "also families of less than 0.005 %")
+	c.Flags().StringVar(&whatIf, "what-if", "", "price a file or folder of policies, or 'add TARGET', beside what is in force")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := r.err(); err != nil {
 			return err
+		}
+		if whatIf != "" {
+			return r.forecast(c, whatIf)
 		}
 		bill, err := r.client.Cost(c.Context())
 		switch {
@@ -49,6 +62,66 @@ event of the snapshot tier is a task or socket, of the file tier a target.` + co
 	return c
 }
 
+func (r *remoteControl) forecast(c *cobra.Command, what string) error {
+	var files []policy.File
+	add, one := strings.CutPrefix(what, "add ")
+	if !one {
+		var err error
+		if files, err = control.Read([]string{what}); err != nil {
+			return usage(err)
+		}
+		add = ""
+	}
+	f, err := r.client.Forecast(c.Context(), files, strings.TrimSpace(add))
+	switch {
+	case err != nil:
+		return refused(err)
+	case r.output.value == "json":
+		return writeJSON(c.OutOrStdout(), f)
+	}
+	return writeForecast(c.OutOrStdout(), &f)
+}
+
+// writeForecast prints what would be other than it is.
+func writeForecast(w io.Writer, f *metric.Forecast) error {
+	t := newTable(w, "", "NOW", "THEN")
+	a, b := &f.Now.Node, &f.Then.Node
+	t.row("% of one CPU", cent(a.CPUPercent), cent(b.CPUPercent))
+	t.row("programs", cent(a.ProgramsPercent), cent(b.ProgramsPercent))
+	t.row("agent", cent(a.AgentPercent), cent(b.AgentPercent))
+	t.row("store", cent(a.StorePercent), cent(b.StorePercent))
+	t.row("kernel memory", binary(a.KernelBytes)+"B", binary(b.KernelBytes)+"B")
+	for _, cpus := range []string{"8", "64", "128"} {
+		t.row("on "+cpus+" CPUs", binary(a.KernelBytesOn[cpus])+"B", binary(b.KernelBytesOn[cpus])+"B")
+	}
+	t.row("series", strconv.Itoa(a.Series), strconv.Itoa(b.Series))
+	if err := t.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	t = newTable(w, "FAMILY", "EVENTS/S", "% CPU NOW", "THEN")
+	now := map[string]metric.FamilyCost{}
+	for _, c := range f.Now.Families {
+		now[c.Family] = c
+	}
+	for _, c := range f.Then.Families {
+		was := "off"
+		if n, ok := now[c.Family]; ok {
+			was = cent(n.CPUPercent)
+		}
+		if c.CPUPercent >= least || was == "off" {
+			t.row(c.Family, strconv.FormatFloat(c.EventsPerSecond, 'f', 0, 64), was, cent(c.CPUPercent))
+		}
+		delete(now, c.Family)
+	}
+	for _, n := range f.Now.Families {
+		if _, gone := now[n.Family]; gone && n.CPUPercent >= least {
+			t.row(n.Family, "0", cent(n.CPUPercent), "off")
+		}
+	}
+	return t.flush()
+}
+
 // least is the percent below which a family is left out of the table.
 const least = 0.005
 
@@ -57,8 +130,9 @@ const costly = 10
 
 func writeBill(w io.Writer, b *metric.Bill, all bool) error {
 	n := &b.Node
-	fmt.Fprintf(w, "%% of one CPU: %s = programs %s + agent %s + store %s; kernel memory %sB; %d series\n\n", cent(n.CPUPercent),
+	fmt.Fprintf(w, "%% of one CPU: %s = programs %s + agent %s + store %s; kernel memory %sB; %d series\n", cent(n.CPUPercent),
 		cent(n.ProgramsPercent), cent(n.AgentPercent), cent(n.StorePercent), binary(n.KernelBytes), n.Series)
+	fmt.Fprintf(w, "kernel memory on 8 CPUs: %sB, on 64: %sB, on 128: %sB\n\n", binary(n.KernelBytesOn["8"]), binary(n.KernelBytesOn["64"]), binary(n.KernelBytesOn["128"]))
 	t := newTable(w, "FAMILY", "TIER", "EVENTS/S", "NS EACH", "% CPU", "GATE %", "KERNEL", "SERIES", "DEAREST CONTAINER")
 	hidden := 0
 	for i := range b.Families {

@@ -31,6 +31,7 @@ type engine interface {
 	Status() ([]probe.Status, error)
 	Targets() ([]*metric.Target, error)
 	Cost(context.Context) (metric.Bill, error)
+	Forecast(context.Context, policy.Plan) (metric.Forecast, error)
 	Reason() error // why no family that needs BPF works
 }
 

@@ -43,6 +43,7 @@ type Agent struct {
 	log      *slog.Logger
 	probes   *probe.Set // nil: the file tier alone
 	why      error      // why probes is nil
+	object   func(name string) ([]byte, error)
 	epoch    time.Time
 
 	plan       policy.Plan
@@ -70,7 +71,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		host: o.Host, families: o.Families, log: o.Log, epoch: time.Now(), byName: map[string]*metric.Family{},
-		governed: o.Governed, governing: governing{taken: map[budget.Lever]uint64{}},
+		governed: o.Governed, object: o.Object, governing: governing{taken: map[budget.Lever]uint64{}},
 		jobs: make(chan func()), events: make(chan probe.Event, 1024), done: make(chan struct{}),
 	}
 	for _, f := range o.Families {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,6 +53,8 @@ func (a *Agent) Cost(ctx context.Context) (metric.Bill, error) {
 // A weighing is a measurement of costs under way: what counted at its begin.
 type weighing struct {
 	a        *Agent
+	probes   *probe.Set // nil without a kernel side
+	targets  []*target
 	interval time.Duration
 	began    time.Time
 	window   *probe.Window // nil without a kernel side
@@ -62,10 +65,10 @@ type weighing struct {
 
 // weigh begins one.
 func (a *Agent) weigh() *weighing {
-	w := &weighing{a: a, interval: max(a.interval(), time.Millisecond), files: map[*target]time.Duration{}}
+	w := &weighing{a: a, probes: a.probes, targets: slices.Clone(a.tree.targets), interval: max(a.interval(), time.Millisecond), files: map[*target]time.Duration{}}
 	if a.probes != nil {
 		a.probes.Pass() // so that the pass over descriptors is in it
-		w.events = a.counts()
+		w.events = w.counts()
 		w.window = a.probes.Watch()
 	}
 	w.began, a.weighing = time.Now(), w
@@ -81,11 +84,11 @@ func (w *weighing) close() {
 
 // counts are the totals of all event families by target, and for passes how much of
 // each target there is to look at.
-func (a *Agent) counts() budget.Events {
+func (w *weighing) counts() budget.Events {
 	out := budget.Events{}
 	var buf []metric.Reading
-	for _, x := range a.tree.targets {
-		buf = a.probes.Read(x.slot, x.probed, buf[:0])
+	for _, x := range w.targets {
+		buf = w.probes.Read(x.slot, x.probed, buf[:0])
 		sizes := map[string]float64{}
 		for i := range buf {
 			r := &buf[i]
@@ -116,10 +119,9 @@ var sizeOf = map[string]string{"task": "threads", "socket": "tcp_connections"}
 
 // bill ends the weighing. It runs in the loop.
 func (w *weighing) bill() (metric.Bill, error) {
-	a := w.a
-	b := billing{weighing: w, took: time.Since(w.began), families: map[*metric.Family]*metric.FamilyCost{}, shares: map[shareKey]*metric.ContainerCost{}}
-	b.Window = b.took
-	if a.probes != nil {
+	w.targets = slices.Clone(w.a.tree.targets)
+	b := w.billing()
+	if w.probes != nil {
 		costs, err := w.window.End()
 		if err != nil {
 			return metric.Bill{}, err
@@ -129,6 +131,12 @@ func (w *weighing) bill() (metric.Bill, error) {
 	b.fileTier()
 	b.node()
 	return b.finish(), nil
+}
+
+func (w *weighing) billing() *billing {
+	b := &billing{weighing: w, took: time.Since(w.began), families: map[*metric.Family]*metric.FamilyCost{}, shares: map[shareKey]*metric.ContainerCost{}}
+	b.Window = b.took
+	return b
 }
 
 type shareKey struct {
@@ -168,7 +176,7 @@ func (b *billing) container(f *metric.Family, id metric.TargetID) *metric.Contai
 
 func (b *billing) programs(costs []probe.Cost) {
 	seconds := b.took.Seconds()
-	events := b.a.counts()
+	events := b.counts()
 	for f, by := range events {
 		for id := range by {
 			if f.Gated() {
@@ -180,7 +188,7 @@ func (b *billing) programs(costs []probe.Cost) {
 		}
 	}
 	users := map[string]probe.User{}
-	for _, u := range b.a.probes.Users() {
+	for _, u := range b.probes.Users() {
 		users[u.Program] = u
 	}
 	for _, c := range costs {
@@ -248,11 +256,20 @@ func (b *billing) node() {
 			c.Series = series
 		}
 	}
-	if b.a.probes == nil {
+	b.memory()
+}
+
+// memory is that of the kernel side, here and on machines with more CPUs.
+func (b *billing) memory() {
+	if b.probes == nil {
 		return
 	}
-	n.KernelBytes = b.a.probes.MapBytes()
-	for f, bytes := range b.a.probes.FamilyBytes() {
+	b.Node.KernelBytes = b.probes.MapBytes()
+	b.Node.KernelBytesOn = map[string]int{}
+	for _, cpus := range []int{8, 64, 128} {
+		b.Node.KernelBytesOn[strconv.Itoa(cpus)] = b.probes.MapBytesOn(cpus)
+	}
+	for f, bytes := range b.probes.FamilyBytes() {
 		if bytes > 0 {
 			b.family(f).KernelBytes = bytes
 		}
@@ -262,7 +279,7 @@ func (b *billing) node() {
 // finish names targets and sorts.
 func (b *billing) finish() metric.Bill {
 	names := map[metric.TargetID]string{}
-	for _, x := range b.a.tree.targets {
+	for _, x := range b.targets {
 		names[x.ID] = x.Name()
 	}
 	for k, c := range b.shares {
@@ -285,13 +302,15 @@ func (b *billing) finish() metric.Bill {
 		})
 		b.Families = append(b.Families, *f)
 	}
-	slices.SortFunc(b.Families, func(a, b metric.FamilyCost) int {
-		return cmp.Or(cmp.Compare(b.CPUPercent, a.CPUPercent), cmp.Compare(a.Family, b.Family))
-	})
+	slices.SortFunc(b.Families, dearer)
 	if b.Programs == nil {
 		b.Programs = []metric.ProgramCost{}
 	}
 	return b.Bill
+}
+
+func dearer(a, b metric.FamilyCost) int {
+	return cmp.Or(cmp.Compare(b.CPUPercent, a.CPUPercent), cmp.Compare(a.Family, b.Family))
 }
 
 // threadTime is the CPU time of the calling thread. The caller is locked to it.

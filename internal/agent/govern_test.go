@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -70,6 +71,24 @@ func (g *governed) within(t *testing.T, limit time.Duration, what string, ok fun
 	}
 }
 
+// look is what the governor measures of a storm under a budget that is never met.
+func (g *governed) look(t *testing.T) (r budget.Reading) {
+	t.Helper()
+	g.limit(t, policy.Budget{Limits: policy.Limits{CPU: 1000}})
+	g.within(t, 20*time.Second, "windows to be measured", func(g *governing) bool {
+		r = g.last
+		return len(g.process) == processShares
+	})
+	return r
+}
+
+// realCPU leaves out what is promised for CPUs that are no program.
+func realCPU(t *testing.T) {
+	if os.Getenv("VIPERPROBE_VM") != "" {
+		t.Skip("an emulated CPU has other costs: the agent's process takes most of one")
+	}
+}
+
 func (g *governed) attached() (n int) {
 	_ = g.do(func() error {
 		for _, u := range g.probes.Users() {
@@ -92,10 +111,11 @@ func stepsInForce(g *governing) []budget.Step {
 // In a storm of context switches the budget holds within 10 seconds, and when it is
 // over everything is back within 60.
 func TestBudgetHoldsInAStorm(t *testing.T) {
+	realCPU(t)
 	g := measureGoverned(t, "runq_latency", "oncpu_slice", "runq_delay", "tcp_sent_bytes")
 	_, calm := stormIn(t, g.running, "storm", "2")
-	bill := g.bill(t)
-	limit := (bill.Node.AgentPercent + bill.Node.StorePercent + 0.6*bill.Node.ProgramsPercent) / 100
+	r := g.look(t)
+	limit := r.Process + 0.35*r.Programs
 	g.limit(t, policy.Budget{Limits: policy.Limits{CPU: limit}, Value: []string{"oncpu_slice"}})
 	g.within(t, 10*time.Second, "something to be given up", func(g *governing) bool { return len(stepsInForce(g)) > 0 })
 	g.within(t, 10*time.Second, "the budget to hold", func(g *governing) bool { return g.last.Programs+g.last.Process <= limit })
@@ -116,13 +136,14 @@ func TestBudgetHoldsInAStorm(t *testing.T) {
 // At twice the budget all programs of the event tier are detached at once, and come
 // back when the storm is over.
 func TestHardStopInAStorm(t *testing.T) {
+	realCPU(t)
 	g := measureGoverned(t, "runq_latency", "oncpu_slice", "user_faults", "tcp_sent_bytes")
 	if g.attached() == 0 {
 		t.Fatal("nothing is attached")
 	}
 	_, calm := stormIn(t, g.running, "stop", "2")
-	bill := g.bill(t)
-	limit := 0.1 * bill.Node.CPUPercent / 100
+	r := g.look(t)
+	limit := 0.1 * (r.Programs + r.Process)
 	g.limit(t, policy.Budget{Limits: policy.Limits{CPU: limit}})
 	g.within(t, 10*time.Second, "the stop", func(g *governing) bool { return g.restraint.Stopped })
 	if n := g.attached(); n > 0 {

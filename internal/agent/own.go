@@ -61,14 +61,22 @@ type spending struct {
 const spendings = 8
 
 // rates are the shares of one CPU that this process took over the last ticks, and of
-// that the threads that hand batches to sinks.
+// that the threads that hand batches to sinks: medians, since single ticks have a plan
+// that was put in force in them.
 func (o *own) rates() (process, sinks float64) {
 	if len(o.spent) < 2 {
 		return 0, 0
 	}
-	first, last := o.spent[0], o.spent[len(o.spent)-1]
-	took := last.at.Sub(first.at).Seconds()
-	return (last.process - first.process).Seconds() / took, (last.sinks - first.sinks).Seconds() / took
+	var processes, threads []float64
+	for i, s := range o.spent[1:] {
+		before := o.spent[i]
+		took := s.at.Sub(before.at).Seconds()
+		processes = append(processes, (s.process-before.process).Seconds()/took)
+		threads = append(threads, (s.sinks-before.sinks).Seconds()/took)
+	}
+	slices.Sort(processes)
+	slices.Sort(threads)
+	return processes[len(processes)/2], threads[len(threads)/2]
 }
 
 func (o *own) init(a *Agent) {

@@ -63,3 +63,20 @@ func TestNeighbourPaysForHimself(t *testing.T) {
 	near(t, "unwanted storm", sum(unwanted, mine), quiet)
 	near(t, "gate", sum(unwanted, func(s Share) bool { return s.Target == "" }), 40e6)
 }
+
+// One more target costs what the one like it does.
+func TestAnother(t *testing.T) {
+	b := metric.Bill{Node: metric.NodeCost{ProgramsPercent: 3, AgentPercent: 1, StorePercent: 1, CPUPercent: 5, Series: 10}, Families: []metric.FamilyCost{
+		{Family: "a", Tier: metric.Event, CPUPercent: 3, Series: 2, Containers: []metric.ContainerCost{{Target: "x", ID: "1", CPUPercent: 2}, {Target: "y", ID: "2", CPUPercent: 0.5}}},
+		{Family: "b", Tier: metric.File, CPUPercent: 1, Series: 2, Containers: []metric.ContainerCost{{Target: "y", ID: "2", CPUPercent: 1}}},
+	}}
+	then := Another(b, "1")
+	near(t, "programs", then.Node.ProgramsPercent, 5)
+	near(t, "store", then.Node.StorePercent, 1.1)
+	near(t, "node", then.Node.CPUPercent, 7.1)
+	near(t, "family", then.Families[0].CPUPercent, 5)
+	near(t, "other family", then.Families[1].CPUPercent, 1)
+	if len(b.Families[0].Containers) != 2 || then.Node.Series != 11 {
+		t.Errorf("before %+v, after %+v", b, then)
+	}
+}

@@ -67,6 +67,12 @@ func (c Client) Cost(ctx context.Context) (b metric.Bill, err error) {
 	return b, err
 }
 
+// Forecast is Controller.Forecast.
+func (c Client) Forecast(ctx context.Context, files []policy.File, add string) (f metric.Forecast, err error) {
+	err = c.ask(ctx, "forecast", forecast{files, add}, &f)
+	return f, err
+}
+
 func (c Client) ask(ctx context.Context, what string, body, into any) error {
 	b, err := json.Marshal(body)
 	if err != nil {

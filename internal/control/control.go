@@ -27,6 +27,8 @@ type Engine interface {
 	Targets() ([]*metric.Target, error)
 	// Cost measures for a second or a little longer what measuring costs.
 	Cost(context.Context) (metric.Bill, error)
+	// Forecast measures that, and what a plan would cost in the same time.
+	Forecast(context.Context, policy.Plan) (metric.Forecast, error)
 }
 
 // Options of New.

@@ -42,6 +42,10 @@ func (e *engine) Cost(context.Context) (metric.Bill, error) {
 	return metric.Bill{Node: metric.NodeCost{CPUPercent: 1.5}}, nil
 }
 
+func (e *engine) Forecast(_ context.Context, p policy.Plan) (metric.Forecast, error) {
+	return metric.Forecast{Then: metric.Bill{Node: metric.NodeCost{Series: len(p.For(e.targets[0], time.Now()))}}}, nil
+}
+
 // has lists the families of a target by the last plan.
 func (e *engine) has(i int) string {
 	e.mu.Lock()

@@ -113,6 +113,7 @@ func handler(c *Controller, gid int) http.Handler {
 	route(mux, "POST /explain", gid, func(glob string, _ Who) (any, error) { return c.Explain(glob) })
 	route(mux, "POST /diff", gid, func(files []policy.File, _ Who) (any, error) { return c.Diff(files) })
 	route(mux, "POST /cost", gid, func(_ struct{}, _ Who) (any, error) { return c.Cost() })
+	route(mux, "POST /forecast", gid, func(f forecast, _ Who) (any, error) { return c.Forecast(f.Files, f.Add) })
 	route(mux, "POST /changes", gid, func(struct{}, Who) (any, error) { return c.Changes(), nil })
 	slots := make(chan struct{}, maxAtOnce)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -15,6 +15,12 @@ type Bill struct {
 	Window   time.Duration `json:"window_ns"` // in which programs were measured (BPF_ENABLE_STATS)
 }
 
+// A Forecast is what measuring costs now, and would cost otherwise.
+type Forecast struct {
+	Now  Bill `json:"now"`
+	Then Bill `json:"then"`
+}
+
 // A NodeCost is what ViperProbe takes of a node. CPUPercent is the sum of the three
 // that follow it.
 type NodeCost struct {
@@ -24,6 +30,8 @@ type NodeCost struct {
 	StorePercent    float64 `json:"store_percent"`    // threads that hand batches to sinks
 	KernelBytes     int     `json:"kernel_bytes"`     // of maps
 	Series          int     `json:"series"`           // samples in the last batch
+
+	KernelBytesOn map[string]int `json:"kernel_bytes_on,omitempty"` // what KernelBytes would be, by number of possible CPUs
 }
 
 // A FamilyCost is one family's share. CPUPercent is EventsPerSecond times NsPerEvent,
