@@ -77,7 +77,7 @@ func New(o Options) (*Agent, error) {
 	for _, f := range o.Families {
 		a.byName[f.Name] = f
 	}
-	a.probes, a.why = probe.Open(probe.Options{Families: o.Families, Object: o.Object})
+	a.probes, a.why = probe.Open(probe.Options{Families: o.Families, Object: o.Object, Cgroup2: o.Host.V2})
 	if a.why != nil {
 		a.probes = nil
 		a.log.Warn("file tier only", "err", a.why)

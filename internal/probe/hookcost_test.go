@@ -7,7 +7,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 
 	"viperprobe.dev/viperprobe/internal/metric"
 )
@@ -21,13 +20,13 @@ func emptyPrograms(b *testing.B, o *object) map[string]*ebpf.Program {
 		spec := o.spec.Programs[name]
 		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 			Name: "vp_empty", Type: spec.Type, AttachType: spec.AttachType, AttachTo: spec.AttachTo, License: "GPL",
-			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()},
 		})
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { p.Close() })
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		l, err := o.hang(p, spec.AttachType)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -334,6 +333,35 @@ func BenchmarkConnections(b *testing.B) {
 				client.do("many %d 100 4 %d", n, at)
 				server.answer()
 			})
+		})
+	}
+}
+
+// BenchmarkDNS is the cost of a query and its answer, and of each packet that is none.
+func BenchmarkDNS(b *testing.B) {
+	for _, what := range []string{"query", "datagram", "segment"} {
+		b.Run(what, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, dnsNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			newTarget(b, s, dnsNames, g)
+			w := startWorker(b, workerOptions{Cgroup: g, NewNet: true})
+			const n = 20000
+			load := func() { w.do("echo 4 %d 100", n) }
+			switch what {
+			case "query":
+				w.do("dns bind u 4 53")
+				w.do("dns open c 4 1")
+				load = func() { w.do("dns both c u %d", n) }
+			case "segment":
+				at := w.do("listen l 4 4")["port"]
+				w.do("connect c 4 %d", at)
+				w.do("accept l s")
+				load = func() { w.do("turns c s %d", n) }
+			}
+			hookCost(b, s, "dns", n, what, load)
 		})
 	}
 }

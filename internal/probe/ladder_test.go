@@ -66,7 +66,7 @@ func wantRung(t *testing.T, group string, rung int, names ...string) *Set {
 			f.Rungs = f.Rungs[rung : rung+1]
 		}
 	}
-	s, err := Open(Options{Families: families, Object: catalogue.Object})
+	s, err := Open(Options{Families: families, Object: catalogue.Object, Cgroup2: cgroupRoot(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

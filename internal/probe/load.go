@@ -52,7 +52,7 @@ func (s *Set) spec(name string) (*ebpf.CollectionSpec, error) {
 // load loads one hook group. It never fails as a whole without saying so for each
 // of its families: what the kernel refuses is left out and the rest is tried.
 func (s *Set) load(name string) *object {
-	o := &object{name: name, families: s.of(name), rungs: map[*metric.Family][]string{}, faults: map[*metric.Family]error{}}
+	o := &object{name: name, cgroup2: s.cgroup2, families: s.of(name), rungs: map[*metric.Family][]string{}, faults: map[*metric.Family]error{}}
 	spec, err := s.spec(name)
 	if err != nil {
 		o.failAll(err)

@@ -15,7 +15,7 @@ import (
 func open(t testing.TB) (*Set, map[string]*metric.Family) {
 	t.Helper()
 	families := catalogue.Families()
-	s, err := Open(Options{Families: families, Object: catalogue.Object})
+	s, err := Open(Options{Families: families, Object: catalogue.Object, Cgroup2: cgroupRoot(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,11 @@ var (
 		asm.FnGetSmpProcessorId: "4.1", asm.FnGetPrandomU32: "4.1", asm.FnMapPopElem: "4.20", asm.FnPerfEventReadValue: "4.15", asm.FnProbeReadKernel: "5.5", asm.FnProbeReadKernelStr: "5.5",
 		asm.FnSkcToTcpSock: "5.9", asm.FnRingbufReserve: "5.8", asm.FnRingbufSubmit: "5.8", asm.FnGetCurrentTaskBtf: "5.11",
 		asm.FnSkStorageGet: "5.11", asm.FnSkStorageDelete: "5.11", // in tracing programs: 8e4597c627fb
+		asm.FnSkbLoadBytes: "4.10", asm.FnGetSocketCookie: "4.12", asm.FnSkbCgroupId: "5.8", // in programs on packets: d56c2f95adb3
 		asm.FnSockFromFile: "5.11", asm.FnJiffies64: "5.6", asm.FnTaskStorageGet: "5.12" /* in tracing programs: a10787e6d58c */, asm.FnLoop: "5.17",
 	}
 	atomicsSince   = "5.12" // all but add: 5ffa25502b5a
-	iteratorsSince = map[string]string{"task": "5.8", "task_file": "5.8", "bpf_sk_storage_map": "5.9"}
+	iteratorsSince = map[string]string{"task": "5.8", "task_file": "5.8", "bpf_sk_storage_map": "5.9", "bpf_map_elem": "5.9"}
 	// Tracepoints that are newer than 5.12, or had no such argument.
 	tracepointsSince = map[string]string{
 		"sock_send_length": "6.4", "sock_recv_length": "6.4", "mm_filemap_get_pages": "6.11", "mm_filemap_fault": "6.11",

@@ -18,6 +18,7 @@ import (
 // An object is one hook group, loaded.
 type object struct {
 	name     string
+	cgroup2  string // mount point
 	families []*metric.Family
 	spec     *ebpf.CollectionSpec
 	coll     *ebpf.Collection
@@ -201,8 +202,11 @@ func (o *object) link(name string) error {
 	var err error
 	if o.spec.Programs[name].AttachType == ebpf.AttachTraceIter {
 		opts := link.IterOptions{Program: o.coll.Programs[name]}
-		if o.spec.Programs[name].AttachTo == "bpf_sk_storage_map" {
+		switch o.spec.Programs[name].AttachTo {
+		case "bpf_sk_storage_map":
 			opts.Map = o.storage(ebpf.SkStorage)
+		case "bpf_map_elem":
+			opts.Map = o.coll.Maps[o.name+"_pending"]
 		}
 		var it *link.Iter
 		if it, err = link.AttachIter(opts); err == nil {
@@ -211,7 +215,7 @@ func (o *object) link(name string) error {
 	} else {
 		var l link.Link
 		if err = o.count(name, o.copies); err == nil {
-			l, err = link.AttachTracing(link.TracingOptions{Program: o.coll.Programs[name]})
+			l, err = o.hang(o.coll.Programs[name], o.spec.Programs[name].AttachType)
 		}
 		if err == nil {
 			o.links[name] = l
@@ -228,6 +232,19 @@ func (o *object) link(name string) error {
 		}
 	}
 	return err
+}
+
+// hang attaches a program: on packets to all sockets, those of the root cgroup and
+// the cgroups in it, or to what its section names.
+func (o *object) hang(p *ebpf.Program, at ebpf.AttachType) (link.Link, error) {
+	if at != ebpf.AttachCGroupInetEgress && at != ebpf.AttachCGroupInetIngress {
+		return link.AttachTracing(link.TracingOptions{Program: p})
+	}
+	l, err := link.AttachCgroup(link.CgroupOptions{Path: o.cgroup2, Attach: at, Program: p})
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("not permitted: run as root or add CAP_NET_ADMIN: %w", err)
+	}
+	return l, err
 }
 
 func (o *object) storage(kind ebpf.MapType) *ebpf.Map {

@@ -62,6 +62,12 @@ func loads() []load {
 		{"futex wait", 1, []string{"futex_wait"}, by("futex 10000 1000")},
 		{"softirq", 1, []string{"softirq_time", "softirqs"}, by("echo 4 20000 100")},
 		{"datagram", 1, []string{"udp_bytes", "udp_datagrams"}, by("echo 4 20000 100")},
+		{"DNS query", 1, dnsNames, func(b *testing.B, _ *Set, g *group) func() {
+			w := startWorker(b, workerOptions{Cgroup: g, NewNet: true})
+			w.do("dns bind u 4 53")
+			w.do("dns open c 4 1")
+			return func() { w.do("dns both c u 10000 3") }
+		}},
 		{"unix message", 1, unixNames, by("unix pair 1 20000 100")},
 		{"process", 1, []string{"forks", "exits", "exit_codes"}, by("fork 1000 0")},
 		{"process", 1, []string{"execs"}, by("children 50 end,0")},

@@ -27,7 +27,7 @@ func wantProcess(t testing.TB, rung int) *Set {
 			f.Rungs = f.Rungs[rung:]
 		}
 	}
-	s, err := Open(Options{Families: families, Object: catalogue.Object})
+	s, err := Open(Options{Families: families, Object: catalogue.Object, Cgroup2: cgroupRoot(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

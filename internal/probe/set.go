@@ -26,10 +26,12 @@ const (
 	firstSlot     = 2
 )
 
-// Options of Open. Object hands out compiled objects by hook group.
+// Options of Open. Object hands out compiled objects by hook group, Cgroup2 is where
+// cgroup v2 is mounted: programs on packets are attached to its root.
 type Options struct {
 	Families []*metric.Family
 	Object   func(name string) ([]byte, error)
+	Cgroup2  string
 }
 
 // A Set is the kernel side of one agent: targets' slots, hook groups that were
@@ -39,6 +41,7 @@ type Set struct {
 	families []*metric.Family
 	bits     map[*metric.Family]bit // of gated families
 	object   func(string) ([]byte, error)
+	cgroup2  string
 
 	types   *kernelTypes     // while hook groups are loaded
 	core    *ebpf.Collection // cgroup.bpf.c: targets
@@ -59,7 +62,7 @@ var ErrNoBTF = errors.New("kernel has no BTF (/sys/kernel/btf/vmlinux): only the
 // Open loads the part that knows targets and attaches it. No family is loaded
 // before it is wanted. The caller closes the set.
 func Open(o Options) (*Set, error) {
-	s := &Set{families: o.Families, object: o.Object,
+	s := &Set{families: o.Families, object: o.Object, cgroup2: o.Cgroup2,
 		bits: map[*metric.Family]bit{}, objects: map[string]*object{}, shared: map[string]*ebpf.Map{}}
 	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; newer ones ignore it.
 	_ = rlimit.RemoveMemlock()

@@ -17,8 +17,8 @@ import (
 func socketActions() map[string]action {
 	return map[string]action{
 		"socket": func(j *job, args []string) (answer, error) { return nil, j.socket(args[0], number(args, 1)) },
-		"listen": func(j *job, args []string) (answer, error) { // name, family, backlog
-			return j.listen(args[0], number(args, 1), number(args, 2))
+		"listen": func(j *job, args []string) (answer, error) { // name, family, backlog, port (0: any)
+			return j.listen(args[0], number(args, 1), number(args, 2), number(args, 3))
 		},
 		"connect": func(j *job, args []string) (answer, error) { // name, family, port
 			return nil, j.connect(args[0], number(args, 1), number(args, 2))
@@ -46,6 +46,15 @@ func socketActions() map[string]action {
 		"drain": func(j *job, args []string) (answer, error) { // name; to the end
 			n, err := drain(j.fds[args[0]])
 			return answer{"bytes": n}, err
+		},
+		"turns": func(j *job, args []string) (answer, error) { // client, server, number: there and back
+			a, b := j.fds[args[0]], j.fds[args[1]]
+			for range number(args, 2) {
+				if err := errors.Join(send(a, 100), recv(b, 100), send(b, 100), recv(a, 100)); err != nil {
+					return nil, err
+				}
+			}
+			return nil, nil
 		},
 		"close": func(j *job, args []string) (answer, error) { return nil, j.close(args[0]) },
 		"shutdown": func(j *job, args []string) (answer, error) {
@@ -125,14 +134,14 @@ func (j *job) socket(name string, family int) error {
 	return err
 }
 
-func (j *job) listen(name string, family, backlog int) (answer, error) {
+func (j *job) listen(name string, family, backlog, at int) (answer, error) {
 	if _, made := j.fds[name]; !made {
 		if err := j.socket(name, family); err != nil {
 			return nil, err
 		}
 	}
 	fd := j.fds[name]
-	if err := errors.Join(unix.Bind(fd, localhost(family, 0)), unix.Listen(fd, backlog)); err != nil {
+	if err := errors.Join(unix.Bind(fd, localhost(family, at)), unix.Listen(fd, backlog)); err != nil {
 		return nil, err
 	}
 	p, err := port(fd)
@@ -317,7 +326,7 @@ func (j *job) talk(bytes int) error {
 	if err := upLoopback(); err != nil {
 		return err
 	}
-	at, err := j.listen("listener", 4, 8)
+	at, err := j.listen("listener", 4, 8, 0)
 	if err != nil {
 		return err
 	}
