@@ -3,6 +3,7 @@ package probe
 import (
 	"math"
 	"testing"
+	"time"
 
 	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -23,7 +24,11 @@ func TestSchedCountsEverySwitch(t *testing.T) {
 		w.do("sleep 200 1000")
 		w.do("threads 4 spin 20")
 		w.quiet()
-		d := tg.mark().since(old)
+		var d mark
+		poll(5*time.Second, func() bool { // what has ended is folded when it is freed
+			d = tg.mark().since(old)
+			return d["runq_latency/count"] == d["timeslices"]
+		})
 		if d["timeslices"] < 200 || d["runq_latency/sum"] > d["runq_delay"] {
 			t.Errorf("200 sleeps: %v", d)
 		}
