@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"viperprobe.dev/viperprobe/internal/control"
+	"viperprobe.dev/viperprobe/internal/policy"
 )
 
 // A remoteControl is the flags of commands that change a running instance.
@@ -62,13 +64,15 @@ func newSet() *cobra.Command {
 	var r remoteControl
 	var files []string
 	c := &cobra.Command{
-		Use:   "set TARGET FAMILY on|off|RATIO",
+		Use:   "set TARGET FAMILY on|off|RATIO|sum|histogram",
 		Short: "Switch families on or off for some targets, or sample them, while it runs",
 		Long: `Set switches families of some targets of the running instance on or off. FAMILY is
 a family, class or tier, or all, or several joined by commas. RATIO is the share of
 events to look at, 0.001 to 1: values are estimates of all of them then, and cost less.
 Of a class or tier it holds for the families that can be sampled, and the others
-stay as they are; ` + "`viperprobe metrics FAMILY`" + ` tells of each.
+stay as they are; ` + "`viperprobe metrics FAMILY`" + ` tells of each. With sum, what
+counts in all takes the place of a histogram, which goes (runq_delay that of
+runq_latency): it costs less. With histogram, of a class, its histograms alone go on.
 
 With -f, what documents of kind CriticalMetrics say is put in force: exactly the
 families of each set are on for the targets that it is of. ` + "`viperprobe analyze -o yaml`" + `
@@ -79,11 +83,12 @@ writes them.
   viperprobe set namespace=shop,container=web network,requests on --why 'slow checkout'
   viperprobe set '/system.slice/**' event off
   viperprobe set '/system.slice/**' runq_latency 0.1
+  viperprobe set redis cpu,requests sum
   viperprobe set -f shop.yaml --for 1h`,
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(files) == 0 {
-			return arguments("a TARGET, a FAMILY and on, off or a share of events", 3)(c, args)
+			return arguments("a TARGET, a FAMILY and on, off, sum, histogram or a share of events", 3)(c, args)
 		}
 		return noArgs(c, args)
 	}
@@ -93,11 +98,11 @@ writes them.
 		if len(files) > 0 {
 			return r.setCritical(c, files)
 		}
-		ratio, err := parseRatio(args[2])
+		ratio, form, err := parseTo(args[2])
 		if err != nil {
 			return usage(errors.Join(append(r.faults, err)...))
 		}
-		return r.set(c, control.Wish{Selector: args[0], Families: strings.Split(args[1], ","), Ratio: ratio})
+		return r.set(c, control.Wish{Selector: args[0], Families: strings.Split(args[1], ","), Ratio: ratio, Form: form})
 	}
 	return c
 }
@@ -124,19 +129,21 @@ back by itself, after 10 minutes unless --for says otherwise.
 	return c
 }
 
-// parseRatio reads on, off or a number, which the instance judges.
-func parseRatio(word string) (float64, error) {
+// parseTo reads on, off, a form, or a number, which the instance judges.
+func parseTo(word string) (ratio float64, form string, err error) {
 	switch word {
 	case "on":
-		return 1, nil
+		return 1, "", nil
 	case "off":
-		return 0, nil
+		return 0, "", nil
+	case policy.SumForm, policy.HistogramForm:
+		return 1, word, nil
 	}
-	ratio, err := strconv.ParseFloat(word, 64)
+	ratio, err = strconv.ParseFloat(word, 64)
 	if err != nil {
-		return 0, fmt.Errorf("want on, off or a share of events such as 0.1, have %q", word)
+		return 0, "", fmt.Errorf("want on, off, sum, histogram or a share of events such as 0.1, have %q", word)
 	}
-	return ratio, nil
+	return ratio, "", nil
 }
 
 func (r *remoteControl) set(c *cobra.Command, w control.Wish) error {
@@ -299,7 +306,7 @@ func writeChanges(w io.Writer, changes []control.Change) error {
 			target = x.Document
 		}
 		if target != "" {
-			to = onOff(x.Ratio)
+			to = cmp.Or(x.Form, onOff(x.Ratio))
 		}
 		if !x.Until.IsZero() {
 			until = x.Until.Format(time.DateTime)

@@ -15,6 +15,7 @@ type Wish struct {
 	Selector string        `json:"selector"` // see policy.ParseSelector
 	Families []string      `json:"families"` // names, classes, tiers, all
 	Ratio    float64       `json:"ratio"`    // share of events: 1: on, 0: off
+	Form     string        `json:"form"`     // policy.SumForm, policy.HistogramForm, or as the families are
 	For      time.Duration `json:"for"`      // 0: until it is unset, or the end of the run
 	Why      string        `json:"why"`
 }
@@ -29,6 +30,7 @@ type Change struct {
 	Document   string    `json:"document,omitempty"` // in place of a selector: kind/name of what was applied
 	Families   []string  `json:"families,omitempty"` // as they were asked for
 	Ratio      float64   `json:"ratio"`
+	Form       string    `json:"form,omitempty"`
 	Until      time.Time `json:"until,omitzero"`
 	Why        string    `json:"why,omitempty"`
 	Who        Who       `json:"who"`
@@ -66,7 +68,7 @@ func (c *Controller) Set(w Wish, who Who) (Change, error) {
 	if err != nil {
 		return Change{}, &RefusedError{err}
 	}
-	x := Change{Selector: w.Selector, Families: w.Families, Ratio: w.Ratio, Why: w.Why, Who: who}
+	x := Change{Selector: w.Selector, Families: w.Families, Ratio: w.Ratio, Form: w.Form, Why: w.Why, Who: who}
 	return c.set(x, w.For, []policy.Rule{rule})
 }
 
@@ -160,10 +162,9 @@ func (c *Controller) rule(w Wish) (policy.Rule, error) {
 		if err == nil {
 			families, err = policy.Sampled(word, families, w.Ratio)
 		}
-		faults = append(faults, err)
-		for _, f := range families {
-			rule.Wants = append(rule.Wants, policy.Want{Family: f.Name, Ratio: w.Ratio})
-		}
+		wants, formErr := policy.InForm(w.Form, word, families, w.Ratio, c.families)
+		faults = append(faults, err, formErr)
+		rule.Wants = append(rule.Wants, wants...)
 	}
 	if len(w.Families) == 0 {
 		faults = append(faults, errors.New("want at least one family"))

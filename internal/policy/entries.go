@@ -51,11 +51,12 @@ func (r *reader) entries(d *document.Document, list []familyEntry) []Entry {
 				continue
 			}
 		}
-		r.checkForm(d, i, e, families)
-		entry := ranked{Entry{Line: d.Line(key)}, breadth(e.Name, r.catalogue)}
-		for _, f := range families {
-			entry.Wants = append(entry.Wants, Want{f.Name, ratio})
+		wants, err := InForm(e.Form, e.Name, families, ratio, r.catalogue)
+		if err != nil {
+			r.fault(d, fmt.Sprintf("spec.families[%d].form", i), "%v", err)
+			continue
 		}
+		entry := ranked{Entry{Line: d.Line(key), Wants: wants}, breadth(e.Name, r.catalogue)}
 		for _, other := range out {
 			if both := contradiction(other.Entry, entry.Entry); both != "" && other.breadth == entry.breadth {
 				r.fault(d, key, "%s has another ratio on line %d; remove one", both, other.Line)
@@ -105,23 +106,6 @@ func Sampled(word string, families []*metric.Family, ratio float64) ([]*metric.F
 		return left, nil
 	}
 	return nil, fault
-}
-
-// checkForm accepts the form that the families have anyway.
-func (r *reader) checkForm(d *document.Document, i int, e familyEntry, families []*metric.Family) {
-	key := fmt.Sprintf("spec.families[%d].form", i)
-	switch e.Form {
-	case "":
-	case "sum", "histogram":
-		for _, f := range families {
-			if (e.Form == "histogram") != (f.Kind == metric.Histogram) {
-				r.fault(d, key, "%s is a %s, and another form of it is not built yet; remove form", f.Name, f.Kind)
-				return
-			}
-		}
-	default:
-		r.fault(d, key, "want sum or histogram, have %q", e.Form)
-	}
 }
 
 // contradiction is a family about which two entries disagree.
