@@ -97,10 +97,15 @@ func (in Input) doubts(r analysis.Result) (out []string) {
 			out = append(out, fmt.Sprintf("The average precision of %.2f is hardly above the %.2f of chance: row by row, the set does not tell when trouble comes.", s.AP, s.Chance))
 		}
 	}
+	var seldom []string
 	for _, c := range r.Critical {
 		if c.Stability > 0 && c.Stability < unstable {
-			out = append(out, fmt.Sprintf("%s is chosen in %s of resampled sets of runs only: other runs may choose another series.", c.Name, percent(c.Stability)))
+			seldom = append(seldom, fmt.Sprintf("%s (%s)", c.Name, percent(c.Stability)))
 		}
+	}
+	if seldom != nil {
+		out = append(out, fmt.Sprintf("%d of the %s would not be chosen from half of the resampled sets of runs, so that other runs may choose others: %s.",
+			len(seldom), plural(len(r.Critical), "series", "series"), strings.Join(seldom, ", ")))
 	}
 	return out
 }

@@ -206,3 +206,18 @@ func TestScriptsStayInTheirElements(t *testing.T) {
 		}
 	}
 }
+
+// Figures that can be luck are said to be.
+func TestDoubts(t *testing.T) {
+	sure := analysis.Result{Critical: []analysis.Critical{{Name: "a", Stability: .9}}, Score: &analysis.Score{AP: .8, Chance: .1, Events: analysis.Events{Episodes: 30}}}
+	if got := (Input{}).doubts(sure); got != nil {
+		t.Errorf("a good set is doubted: %q", got)
+	}
+	unsure := analysis.Result{Critical: []analysis.Critical{{Name: "a", Stability: .04}}, Score: &analysis.Score{AP: .61, Chance: .6, Events: analysis.Events{Episodes: 1}}}
+	got := strings.Join((Input{}).doubts(unsure), "\n")
+	for _, want := range []string{"come from 1 violation on", "0.61 is hardly above the 0.60", "1 of the 1 series would not be chosen", "a (4\u00a0%)"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("a bad set: %q is not said in %q", want, got)
+		}
+	}
+}

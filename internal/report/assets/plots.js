@@ -6,9 +6,10 @@ const halo = { stroke: paper, strokeWidth: 4, paintOrder: "stroke" };
 drawings.series = (index, width) => {
   const s = data.chosen[index];
   const points = s.at.map((row, i) => ({ x: minutes(row), y: s.values[i] ?? NaN }));
-  const wide = (r) => ((r.to - r.from) / data.rows) * (width - 106);
+  const gap = data.chosen.some((c) => c.threshold !== null) ? 62 : 12; // one for all, so that times stand below each other
+  const wide = (r) => ((r.to - r.from) / data.rows) * (width - 48 - gap);
   return Plot.plot({
-    width, height: 170, marginLeft: 48, marginRight: s.threshold === null ? 12 : 58, marginTop: 26, marginBottom: 30, style: look,
+    width, height: 170, marginLeft: 48, marginRight: gap, marginTop: 26, marginBottom: 30, style: look,
     x: { domain: [0, minutes(data.rows)], label: "minutes", ticks: width / 90, tickSize: 3 },
     y: { label: s.unit || null, grid: true, ticks: 4, nice: true, tickFormat: short },
     marks: [
@@ -98,7 +99,7 @@ drawings.front = (_, width) => {
       Plot.ruleX(f.points, { x: "cost", y1: "low", y2: "high", stroke: soft }),
       Plot.dot(f.points, { x: "cost", y: "ap", r: 4, fill: paper, stroke: blue, strokeWidth: 1.6, title: (p) => `${p.series.join("\n")}\naverage precision ${p.ap}, cost ${p.cost}`, tip: { fontSize: 12 } }),
       Plot.dot(f.points.filter((p) => p.chosen), { x: "cost", y: "ap", r: 6.5, fill: orange, stroke: paper, strokeWidth: 1.5 }),
-      ...["start", "end"].map((textAnchor) => Plot.text(f.points.filter((p) => p.chosen && (p.cost > domain[1] / 2) === (textAnchor === "end")), { x: "cost", y: "ap", dx: textAnchor === "end" ? -11 : 11, dy: 18, textAnchor, text: (p) => `taken: ${p.series.length} series`, fill: ink, fontWeight: 600, ...halo })),
+      ...["start", "end"].map((textAnchor) => Plot.text(f.points.filter((p) => p.chosen && (p.cost > domain[1] / 2) === (textAnchor === "end")), { x: "cost", y: "low", dx: textAnchor === "end" ? 8 : -8, dy: 14, textAnchor, text: (p) => `taken: ${p.series.length} series`, fill: ink, fontWeight: 600, ...halo })),
       Plot.text([f.algorithm], { frameAnchor: "top-left", dx: -46, dy: -52, text: (d) => d, fill: ink, fontWeight: 600, fontSize: 14, textAnchor: "start" }),
       Plot.text(["average precision"], { frameAnchor: "top-left", dx: -46, dy: -32, text: (d) => d, textAnchor: "start" }),
     ],
