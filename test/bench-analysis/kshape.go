@@ -24,8 +24,8 @@ func (s size) String() string { return fmt.Sprintf("%dx%dx%dx%d", s.n, s.m, s.k,
 // A timing is what one program took for one size.
 type timing struct {
 	Seconds    float64 // of the whole run, without making the series
+	CPU        float64 // seconds of all cores together: what a busy machine does not change much
 	PeakMiB    float64 // of the whole process
-	GrownMiB   float64 // of the peak, what came after the series were made
 	Iterations int
 	Labels     []int
 }
@@ -57,29 +57,33 @@ func one(text string, rounds int) error {
 		return fmt.Errorf("case %q: %w", text, err)
 	}
 	all := series(s)
-	runtime.GC()
-	before, err := peak()
-	if err != nil {
-		return err
-	}
 	var out timing
-	var took []float64
+	var err error
+	var took, cpu []float64
 	for range rounds {
-		begin := time.Now()
+		begin, used := time.Now(), cpuSeconds()
 		c, err := analysis.KShape(all, s.k, analysis.KShapeOptions{Starts: []analysis.Start{{Centroids: all[:s.k]}}, Workers: s.workers})
 		if err != nil {
 			return err
 		}
-		took = append(took, time.Since(begin).Seconds())
+		took, cpu = append(took, time.Since(begin).Seconds()), append(cpu, cpuSeconds()-used)
 		out.Iterations, out.Labels = c.Iterations, c.Labels
 	}
-	out.Seconds = median(took)
+	out.Seconds, out.CPU = median(took), median(cpu)
 	out.PeakMiB, err = peak()
-	out.GrownMiB = out.PeakMiB - before
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(out)
+}
+
+// cpuSeconds is what this process has used.
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it cannot fail for oneself
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
 // peak is the most memory that this process has had until now, in MiB.
@@ -122,7 +126,7 @@ func ask(cmd *exec.Cmd) (t timing, err error) {
 
 // comparePeer prints both side by side. Labels are equal where every series is in the same cluster.
 func (o options) comparePeer(ctx context.Context) error {
-	fmt.Println("| series | k | cores | ours, ms | tslearn, ms | ratio | labels | iterations | memory, MiB | tslearn's |")
+	fmt.Println("| series | k | cores | ours, ms (CPU) | tslearn, ms (CPU) | ratio (CPU) | labels | iterations | memory, MiB | tslearn's |")
 	fmt.Println("|---|--:|--:|--:|--:|--:|---|---|--:|--:|")
 	for _, c := range []size{{60, 1200, 3, 0}, {60, 1200, 6, 0}, {500, 2000, 4, 0}, {500, 2000, 8, 0}} {
 		name := fmt.Sprintf("%dx%d", c.n, c.m)
@@ -146,8 +150,8 @@ func (o options) comparePeer(ctx context.Context) error {
 				}
 				same = fmt.Sprintf("Rand %.4f", agreement.Rand)
 			}
-			fmt.Printf("| %s | %d | %d | %.1f | %.1f | %.0fx | %s | %d, %d | %.0f | %.0f |\n", name, c.k, c.workers, 1e3*a.Seconds, 1e3*b.Seconds,
-				b.Seconds/a.Seconds, same, a.Iterations, b.Iterations, a.PeakMiB, b.PeakMiB)
+			fmt.Printf("| %s | %d | %d | %.0f (%.0f) | %.0f (%.0f) | %.0fx (%.0fx) | %s | %d, %d | %.0f | %.0f |\n", name, c.k, c.workers,
+				1e3*a.Seconds, 1e3*a.CPU, 1e3*b.Seconds, 1e3*b.CPU, b.Seconds/a.Seconds, b.CPU/a.CPU, same, a.Iterations, b.Iterations, a.PeakMiB, b.PeakMiB)
 		}
 	}
 	return nil
@@ -155,7 +159,7 @@ func (o options) comparePeer(ctx context.Context) error {
 
 // printGrowth doubles series, points and clusters in turn. The power is that of the last doubling, per iteration.
 func (o options) printGrowth(ctx context.Context) error {
-	fmt.Println("| series | points | k | ms | iterations | ms an iteration | power | memory, MiB |")
+	fmt.Println("| series | points | k | CPU, ms | iterations | ms an iteration | power | memory, MiB |")
 	fmt.Println("|--:|--:|--:|--:|--:|--:|--:|--:|")
 	base := size{125, 1000, 4, 1}
 	for axis := range 3 {
@@ -167,13 +171,13 @@ func (o options) printGrowth(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			each := 1e3 * t.Seconds / float64(t.Iterations)
+			each := 1e3 * t.CPU / float64(t.Iterations)
 			power := ""
 			if last > 0 {
 				power = fmt.Sprintf("%.2f", math.Log2(each/last))
 			}
 			last = each
-			fmt.Printf("| %d | %d | %d | %.1f | %d | %.2f | %s | %.0f |\n", c.n, c.m, c.k, 1e3*t.Seconds, t.Iterations, each, power, t.PeakMiB)
+			fmt.Printf("| %d | %d | %d | %.1f | %d | %.2f | %s | %.0f |\n", c.n, c.m, c.k, 1e3*t.CPU, t.Iterations, each, power, t.PeakMiB)
 		}
 	}
 	return nil
