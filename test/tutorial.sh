@@ -14,7 +14,7 @@ cd "$work"
 bash -c "$(block 1)" >first.log 2>&1 &
 first=$!
 finish() {
-	kill -INT "$first" 2>/dev/null || :
+	kill -TERM "$first" 2>/dev/null || :
 	wait "$first" 2>/dev/null || :
 	rm -rf "$work"
 }
