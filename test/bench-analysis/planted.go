@@ -23,7 +23,6 @@ type measure struct {
 
 var measures = []measure{
 	{"causes", "%.2f", func(m planted.Marks) float64 { return m.Causes }, false},
-	{"by rows", "%.2f", func(m planted.Marks) float64 { return m.Rows }, false},
 	{"right", "%.2f", func(m planted.Marks) float64 { return m.Right }, false},
 	{"series", "%.1f", func(m planted.Marks) float64 { return m.Series }, true},
 	{"cost", "%.2f", func(m planted.Marks) float64 { return m.Cost }, true},

@@ -24,7 +24,6 @@ type Cause struct {
 	Trouble string   // the family that tells it best
 	Service string   // where
 	Series  []string // names of all series that tell it
-	Rows    int      // that violate the SLO and would not without it
 }
 
 const (
@@ -69,7 +68,7 @@ func New(seed uint64) Shop {
 		if tr.needed < 5 {
 			continue
 		}
-		c := Cause{Trouble: tr.families[0], Service: services[tr.at], Rows: tr.needed}
+		c := Cause{Trouble: tr.families[0], Service: services[tr.at]}
 		for _, f := range tr.families {
 			c.Series = append(c.Series, services[tr.at]+"/"+f)
 		}
@@ -81,7 +80,6 @@ func New(seed uint64) Shop {
 // Marks are what a selection got on one recording.
 type Marks struct {
 	Causes float64 // share of the planted causes that it holds a series of
-	Rows   float64 // the same, where a cause counts by its rows
 	Right  float64 // share of its series that tell a cause
 	Series float64
 	Cost   float64
@@ -97,7 +95,7 @@ type Marks struct {
 // Mark judges a selection by the causes that were planted.
 func (s Shop) Mark(r analysis.Result) (m Marks) {
 	found := map[int]bool{}
-	right, rows, all := 0, 0, 0
+	right := 0
 	for _, c := range r.Critical {
 		for n, cause := range s.Causes {
 			if slices.Contains(cause.Series, c.Name) {
@@ -106,13 +104,7 @@ func (s Shop) Mark(r analysis.Result) (m Marks) {
 			}
 		}
 	}
-	for n, cause := range s.Causes {
-		all += cause.Rows
-		if found[n] {
-			rows += cause.Rows
-		}
-	}
-	m.Causes, m.Rows = float64(len(found))/float64(len(s.Causes)), float64(rows)/float64(all)
+	m.Causes = float64(len(found)) / float64(len(s.Causes))
 	m.Series, m.Cost = float64(len(r.Critical)), r.Cost
 	m.Right = float64(right) / max(m.Series, 1)
 	if sc := r.Score; sc != nil {

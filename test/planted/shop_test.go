@@ -45,9 +45,9 @@ func TestNew(t *testing.T) {
 }
 
 func TestMark(t *testing.T) {
-	s := Shop{Causes: []Cause{{Series: []string{"a/x", "a/y"}, Rows: 30}, {Series: []string{"b/z"}, Rows: 10}}}
+	s := Shop{Causes: []Cause{{Series: []string{"a/x", "a/y"}}, {Series: []string{"b/z"}}}}
 	m := s.Mark(analysis.Result{Cost: 3, Critical: []analysis.Critical{{Name: "a/x"}, {Name: "a/y"}, {Name: "c/w"}}})
-	want := Marks{Causes: .5, Rows: .75, Right: 2. / 3, Series: 3, Cost: 3}
+	want := Marks{Causes: .5, Right: 2. / 3, Series: 3, Cost: 3}
 	if d := cmp.Diff(want, m); d != "" {
 		t.Errorf("marks (-want +got):\n%s", d)
 	}
