@@ -106,6 +106,11 @@ static __always_inline void leave_subflow(struct tcp_sock *tp)
 	bpf_map_delete_elem(&socket_subflows, &address);
 }
 
+static __always_inline bool shuts(int state)
+{
+	return (state >= FIN_WAIT1 && state <= TIME_WAIT) || state == CLOSE_WAIT || state == LAST_ACK || state == CLOSING;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 {
@@ -113,7 +118,9 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	struct tcp_sock *tp;
 	u32 slot;
 
-	if (sk->sk_protocol != IPPROTO_TCP)
+	/* The steps of a shutdown say nothing here. Part of them are made with interrupts
+	 * on: what interrupts this program with another state change is not seen by it. */
+	if (sk->sk_protocol != IPPROTO_TCP || shuts(to))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)

@@ -366,6 +366,24 @@ func BenchmarkDNS(b *testing.B) {
 	}
 }
 
+// BenchmarkUnix is the cost of a message over a pair of AF_UNIX sockets.
+func BenchmarkUnix(b *testing.B) {
+	for _, gate := range []string{"open", "closed"} {
+		b.Run(gate, func(b *testing.B) {
+			s, _ := open(b)
+			if err := s.Want(find(b, s, unixNames...)); err != nil {
+				b.Fatal(err)
+			}
+			g := newGroup(b, nil)
+			if gate == "open" {
+				newTarget(b, s, unixNames, g)
+			}
+			w := startWorker(b, workerOptions{Cgroup: g})
+			hookCost(b, s, "unix", 20000, "message", func() { w.do("unix pair 1 20000 100") })
+		})
+	}
+}
+
 // BenchmarkUDP is the cost of a datagram, sent and read, and BenchmarkDrops that of
 // one that nobody wants.
 func BenchmarkUDP(b *testing.B) {
