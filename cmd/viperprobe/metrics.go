@@ -187,8 +187,14 @@ func writeFamily(w io.Writer, f *metric.Family) error {
 	if f.Kernel != "" {
 		line("kernel", f.Kernel+" or newer")
 	}
-	for _, kernel := range slices.Sorted(maps.Keys(f.Lacks)) {
-		line("not on "+kernel, f.Lacks[kernel])
+	reasons := map[string][]string{}
+	for _, kernel := range verified {
+		if why := f.Lacks[kernel]; why != "" {
+			reasons[why] = append(reasons[why], kernel)
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(reasons)) {
+		line("not tested", "on "+strings.Join(reasons[why], ", ")+": "+why)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
