@@ -49,7 +49,7 @@ func check(c *cobra.Command, host *cgroup.Host) (refused int, err error) {
 			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", name, reasons[name])
 		}
 	}
-	statuses, err := probe.Check(probe.Options{Families: all, Object: catalogue.Object})
+	statuses, err := probe.Check(probe.Options{Families: all, Object: catalogue.Object, Cgroup2: host.V2})
 	if err != nil {
 		return refused, codedError{err, exitUnsupported}
 	}

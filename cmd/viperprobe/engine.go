@@ -87,7 +87,7 @@ func checkMachine(p parts) ([]finding, []sign) {
 	if err := host.View(); err != nil {
 		signs[1] = sign{"whole machine", fault, err.Error()}
 	}
-	statuses, err := probe.Check(probe.Options{Families: p.families, Object: p.object})
+	statuses, err := probe.Check(probe.Options{Families: p.families, Object: p.object, Cgroup2: host.V2})
 	return findings(p.families, host.Check(p.families), statuses, err), signs
 }
 
@@ -109,6 +109,9 @@ func findings(all []*metric.Family, files map[string]string, statuses []probe.St
 		case isFile:
 			if d.Works, d.Reason = reason == "", reason; d.Works {
 				d.Hook = "cgroup files"
+				if f.Owner == metric.OwnerNetwork {
+					d.Hook = "/proc/PID/net/dev"
+				}
 			}
 		case checked:
 			d.Works, d.Hook, d.Reason = s.Works, s.Hook, s.Reason

@@ -76,7 +76,7 @@ func (a *Agent) trial(p policy.Plan) (*trial, error) {
 	if err != nil || a.probes == nil {
 		return t, err
 	}
-	if t.probes, err = probe.Open(probe.Options{Families: a.families, Object: a.object}); err != nil {
+	if t.probes, err = probe.Open(probe.Options{Families: a.families, Object: a.object, Cgroup2: a.host.V2}); err != nil {
 		return nil, fmt.Errorf("try plan: %w", err)
 	}
 	return t, nil
