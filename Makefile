@@ -79,6 +79,9 @@ bench-analysis: ## Print what k-Shape takes beside tslearn's, and how it grows; 
 planted: ## Print what each algorithm finds of planted causes (15 minutes; PLANTED="-seeds 5")
 	go run ./test/bench-analysis -planted $(PLANTED)
 
+bench-governor: ## Draw how a budget is kept in a storm of context switches: docs/img/governor.svg (root; 2 minutes; GOVERNOR="-cpu 3")
+	go run ./test/governor $(GOVERNOR)
+
 prices: ## Measure what an event of each family costs, into catalogue/prices.csv; on a quiet machine (root)
 	go test ./internal/probe -run xxx -bench Prices -benchtime 1x -prices ../../catalogue/prices.csv
 	go test ./internal/agent -run xxx -bench FilePrices -benchtime 1x -prices ../../catalogue/prices.csv

@@ -51,6 +51,7 @@ var floors = map[string]int{
 	"test/churn":          5,
 	"test/oracle":         5,
 	"test/bench":          5,
+	"test/governor":       5,
 	"test/bench-analysis": 5,
 	"test/record":         5,
 }
@@ -78,7 +79,7 @@ var homes = map[string][]string{
 	"github.com/twmb/franz-go":                           {"internal/kafka"},
 	"gonum.org/v1/gonum":                                 {"internal/analysis"},
 	"k8s.io":                                             {"internal/kube"},
-	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*", "test/bench"},
+	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*", "test/bench", "test/governor"},
 }
 
 // The agent is root on every node: its closure must stay small enough to be reviewed, and free of cluster rights.

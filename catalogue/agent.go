@@ -55,6 +55,10 @@ func agentRows() []metric.Family {
 			Help: "What is given up now to stay within the budget: shares of events (rate), longer windows (interval), sums in place of histograms (form), families (drop), the whole event tier (stop).",
 		}),
 		row(metric.Family{
+			Name: "agent_governor_cpu", Unit: metric.Seconds, Labels: []metric.Label{{Name: "part"}}, Source: "BPF_ENABLE_STATS for 100 ms of each second, getrusage",
+			Help: "CPU time a second as the governor judged it last: of BPF programs in other processes' time (programs), and of this process, the median of five seconds (process). Only under a budget.",
+		}),
+		row(metric.Family{
 			Name: "agent_governor_steps", Kind: metric.Counter, Unit: metric.One, Labels: []metric.Label{{Name: "lever"}}, Source: "agent",
 			Help: "Times that something was given up to stay within the budget.",
 		}),

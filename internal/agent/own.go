@@ -134,6 +134,10 @@ func (o *own) read(a *Agent, dst []metric.Reading) []metric.Reading {
 			inForce[s.Lever]++
 		}
 	}
+	if a.governing.governor != nil {
+		put("agent_governor_cpu", "programs", uint64(a.governing.last.Programs*1e9))
+		put("agent_governor_cpu", "process", uint64(a.governing.last.Process*1e9))
+	}
 	for _, l := range budget.Levers() {
 		put("agent_governed", string(l), inForce[l])
 		put("agent_governor_steps", string(l), a.governing.taken[l])

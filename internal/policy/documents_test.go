@@ -174,7 +174,7 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Policies) != 5 || d.Patterns[0].Name != "emissary" || !slices.ContainsFunc(d.Patterns, func(p Pattern) bool { return p.Name == "erp" }) {
+	if len(d.Policies) != 6 || d.Patterns[0].Name != "emissary" || !slices.ContainsFunc(d.Patterns, func(p Pattern) bool { return p.Name == "erp" }) {
 		t.Errorf("%d policies, patterns %v", len(d.Policies), d.Patterns)
 	}
 }
