@@ -162,8 +162,11 @@ func (c *Controller) rule(w Wish) (policy.Rule, error) {
 		if err == nil {
 			families, err = policy.Sampled(word, families, w.Ratio)
 		}
-		wants, formErr := policy.InForm(w.Form, word, families, w.Ratio, c.families)
-		faults = append(faults, err, formErr)
+		var wants []policy.Want
+		if err == nil {
+			wants, err = policy.InForm(w.Form, word, families, w.Ratio, c.families)
+		}
+		faults = append(faults, err)
 		rule.Wants = append(rule.Wants, wants...)
 	}
 	if len(w.Families) == 0 {
