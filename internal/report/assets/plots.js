@@ -99,7 +99,7 @@ drawings.front = (_, width) => {
       Plot.ruleX(f.points, { x: "cost", y1: "low", y2: "high", stroke: soft }),
       Plot.dot(f.points, { x: "cost", y: "ap", r: 4, fill: paper, stroke: blue, strokeWidth: 1.6, title: (p) => `${p.series.join("\n")}\naverage precision ${p.ap}, cost ${p.cost}`, tip: { fontSize: 12 } }),
       Plot.dot(f.points.filter((p) => p.chosen), { x: "cost", y: "ap", r: 6.5, fill: orange, stroke: paper, strokeWidth: 1.5 }),
-      ...["start", "end"].map((textAnchor) => Plot.text(f.points.filter((p) => p.chosen && (p.cost > domain[1] / 2) === (textAnchor === "end")), { x: "cost", y: "low", dx: textAnchor === "end" ? 8 : -8, dy: 14, textAnchor, text: (p) => `taken: ${p.series.length} series`, fill: ink, fontWeight: 600, ...halo })),
+      ...["start", "end"].map((textAnchor) => Plot.text(f.points.filter((p) => p.chosen && (p.cost > domain[1] / 4) === (textAnchor === "end")), { x: "cost", y: "high", dx: textAnchor === "end" ? 8 : -8, dy: -10, textAnchor, text: (p) => `taken: ${p.series.length} series`, fill: ink, fontWeight: 600, ...halo })),
       Plot.text([f.algorithm], { frameAnchor: "top-left", dx: -46, dy: -52, text: (d) => d, fill: ink, fontWeight: 600, fontSize: 14, textAnchor: "start" }),
       Plot.text(["average precision"], { frameAnchor: "top-left", dx: -46, dy: -32, text: (d) => d, textAnchor: "start" }),
     ],
