@@ -27,6 +27,7 @@ var floors = map[string]int{
 	"internal/budget":   1,
 	"internal/analysis": 1,
 	"internal/codec":    1,
+	"internal/symbol":   1,
 
 	"internal/probe":     2,
 	"internal/cgroup":    2,
@@ -79,6 +80,7 @@ var homes = map[string][]string{
 	"github.com/twmb/franz-go":                           {"internal/kafka"},
 	"gonum.org/v1/gonum":                                 {"internal/analysis"},
 	"k8s.io":                                             {"internal/kube"},
+	"golang.org/x/arch":                                  {"internal/symbol"}, // decodes instructions
 	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*", "test/bench", "test/governor"},
 }
 

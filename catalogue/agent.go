@@ -63,6 +63,10 @@ func agentRows() []metric.Family {
 			Help: "Times that something was given up to stay within the budget.",
 		}),
 		row(metric.Family{
+			Name: "agent_app_probes", Unit: metric.One, Labels: []metric.Label{{Name: "state"}}, Source: "agent",
+			Help: "Application probes in files, by whether they are attached, were stopped because they were hit too often, or are missing there.",
+		}),
+		row(metric.Family{
 			Name: "agent_read_time", Unit: metric.Seconds, Source: "agent",
 			Help: "How long the agent took to read and encode the last window.",
 		}),

@@ -37,7 +37,7 @@ func ReferenceRates() map[string]float64 {
 		"syscall": 200_000, "failed syscall": 5_000, "file call": 20_000, "futex wait": 10_000, "softirq": 50_000, "interrupt": 20_000,
 		"cached page": 100_000, "new page": 5_000, "block request": 2_000,
 		"request": 10_000, "connection": 1_000, "failed connection": 50, "datagram": 10_000, "unix message": 5_000, "DNS query": 500, "dropped packet": 500,
-		"process": 200, "signal": 1_000, "OOM kill": 0.1,
+		"app call": 5_000, "process": 200, "signal": 1_000, "OOM kill": 0.1,
 		"task": 2_000, "socket": 2_000, "target": 100,
 	}
 }

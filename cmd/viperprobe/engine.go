@@ -32,12 +32,14 @@ type engine interface {
 	Targets() ([]*metric.Target, error)
 	Cost(context.Context) (metric.Bill, error)
 	Forecast(context.Context, policy.Plan) (metric.Forecast, error)
+	AppProbes() []policy.AppStatus
 	Reason() error // why no family that needs BPF works
 }
 
 type engineConfig struct {
 	Sinks    []agent.Sink
 	Governed func(budget.Step) // told of what is given up to stay within the budget
+	Notice   func(agent.Notice)
 	Log      *slog.Logger
 }
 
@@ -62,7 +64,7 @@ func newEngine(p parts, c engineConfig) (engine, error) {
 	if err := host.View(); err != nil {
 		c.Log.Warn("only a part of the machine is seen", "err", err)
 	}
-	a, err := agent.New(agent.Options{Host: host, Families: p.families, Object: p.object, Sinks: c.Sinks, Governed: c.Governed, Log: c.Log})
+	a, err := agent.New(agent.Options{Host: host, Families: p.families, Object: p.object, Sinks: c.Sinks, Governed: c.Governed, Notice: c.Notice, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}

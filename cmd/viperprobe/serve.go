@@ -15,6 +15,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/control"
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/store"
 	"viperprobe.dev/viperprobe/internal/web"
 )
@@ -47,7 +48,7 @@ func (s *settings) serve(ctx context.Context, p parts, c *control.Controller, li
 		return err
 	}
 	recent := store.NewRecent(store.RecentOptions{})
-	e, err := p.engine(p, engineConfig{Sinks: []agent.Sink{recent, samples}, Governed: c.Governed, Log: log})
+	e, err := p.engine(p, engineConfig{Sinks: []agent.Sink{recent, samples}, Governed: c.Governed, Log: log, Notice: func(n agent.Notice) { c.Note(n.Action, n.What+": "+n.Why) }})
 	if err != nil {
 		return errors.Join(err, closeSocket(socket))
 	}
@@ -85,6 +86,7 @@ func (s *settings) handler(p parts, e engine, c *control.Controller, recent *sto
 				d.Policies = c.Status()
 				return d
 			}},
+			"probes":  {What: "application probes in files, and why some are not attached", Make: func() any { return append([]policy.AppStatus{}, e.AppProbes()...) }},
 			"changes": {What: "what was changed while it runs, by whom, and why", Make: func() any { return c.Changes() }},
 		},
 		Own:   func() []web.Own { return storeMetrics(samples.Stats()) },

@@ -30,6 +30,7 @@ func (s *scripted) Apply(p policy.Plan) error { s.plan = p; return nil }
 
 func (s *scripted) Status() ([]probe.Status, error) { return nil, nil }
 
+func (s *scripted) AppProbes() []policy.AppStatus             { return nil }
 func (s *scripted) Cost(context.Context) (metric.Bill, error) { return metric.Bill{}, nil }
 func (s *scripted) Forecast(context.Context, policy.Plan) (metric.Forecast, error) {
 	return metric.Forecast{}, nil

@@ -31,6 +31,7 @@ type Options struct {
 	Object   func(name string) ([]byte, error) // compiled objects by hook group
 	Sinks    []Sink
 	Governed func(budget.Step) // told of each step of the governor, one after the other; nil: only logged
+	Notice   func(Notice)      // is told what the agent does by itself, from any goroutine; nil: nobody is
 	Log      *slog.Logger      // nil: silent
 }
 
@@ -49,6 +50,7 @@ type Agent struct {
 	plan       policy.Plan
 	tree       tree
 	recognizer *recognizer
+	apps       *appWorker
 	queues     []*queue
 	seq        uint64
 	last       time.Time // end of the last window
@@ -84,6 +86,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a.tree = newTree(a)
 	a.recognizer = newRecognizer()
+	a.apps = newAppWorker(o.Host, o.Log, o.Notice)
 	a.own.init(a)
 	for _, s := range o.Sinks {
 		a.queues = append(a.queues, newQueue(s, o.Log))
@@ -103,6 +106,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	listening := make(chan error, 1)
 	go func() { listening <- a.listen(events) }()
 	go a.recognizer.run(events, a.host.Processes)
+	go a.apps.run(events)
 	for _, q := range a.queues {
 		go q.run()
 	}
@@ -114,6 +118,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	stop()
 	a.recognizer.close()
 	told()
+	a.apps.close()
 	err = errors.Join(err, <-listening)
 	for _, q := range a.queues {
 		q.close()
@@ -146,6 +151,8 @@ const namePause = 25 * time.Millisecond
 func (a *Agent) loop(ctx context.Context) {
 	tick := time.NewTimer(time.Hour)
 	names := time.NewTimer(namePause)
+	apps := newPulse(appPause)
+	defer apps.Stop()
 	armed := true
 	// A timer that runs is left alone: events may come faster than it.
 	await := func() {
@@ -153,6 +160,7 @@ func (a *Agent) loop(ctx context.Context) {
 			armed = true
 			names.Reset(namePause)
 		}
+		apps.want(a.tree.probesApps())
 	}
 	var slot time.Time // of the tick that is due next, in windows of interval
 	var interval time.Duration
@@ -184,9 +192,15 @@ func (a *Agent) loop(ctx context.Context) {
 			await()
 		case <-a.governing.windows:
 			a.govern()
+		case <-apps.C:
+			a.tree.lookApps(time.Now())
+			await()
+		case found := <-a.apps.answers:
+			a.tree.tookApps(found)
 		case <-tick.C:
 			a.tick(slot, false)
 			a.tree.recognize(time.Now())
+			await()
 			next()
 		}
 	}

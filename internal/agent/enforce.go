@@ -76,6 +76,7 @@ func (t *tree) choose(x *target, now time.Time) {
 			x.renew(f)
 		}
 	}
+	t.chooseApps(x, now)
 }
 
 // belongs reports whether a target can have a value of a family: the node has its
@@ -87,7 +88,7 @@ func belongs(f *metric.Family, x *target) bool {
 	case x.Kind == metric.Node:
 		return f.Owner == metric.OwnerNode || f.Owner == metric.OwnerBio
 	}
-	return f.Owner != metric.OwnerNode
+	return f.Owner != metric.OwnerNode && (f.Tier != metric.App || x.group != nil)
 }
 
 // attach makes the hook groups be those that some target, or a target to come,

@@ -26,6 +26,7 @@ type own struct {
 	families map[string]*metric.Family
 	samples  uint64
 	noSlot   uint64 // targets that got no slot
+	noProbe  uint64 // application probes of targets that were over a bound
 	took     time.Duration
 	costs    []probe.Cost // of the last window in which programs were measured
 	looked   time.Time
@@ -141,6 +142,11 @@ func (o *own) read(a *Agent, dst []metric.Reading) []metric.Reading {
 	for _, l := range budget.Levers() {
 		put("agent_governed", string(l), inForce[l])
 		put("agent_governor_steps", string(l), a.governing.taken[l])
+	}
+	states, over := a.apps.count()
+	put("agent_dropped", "application probes over a bound", over+o.noProbe)
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		put("agent_app_probes", state, states[state])
 	}
 	if a.probes == nil {
 		return dst

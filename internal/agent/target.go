@@ -28,6 +28,7 @@ type target struct {
 	drained     bool                    // the kernel has released it: the next tick is its last
 	v1          hybrid
 	recognition recognition
+	app         appState
 }
 
 func newTarget(id *metric.Target, slot uint32) *target {

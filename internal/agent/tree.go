@@ -31,9 +31,10 @@ type tree struct {
 	future    []*metric.Family // what templates switch on
 	sampling  bool             // some family of some target is sampled
 	attached  map[*metric.Family]bool
-	highest   uint32 // slot that was ever a target's or a template's
-	edition   int    // of the patterns
-	lost      uint64 // events that the kernel side could not tell, as of the last resync
+	highest   uint32    // slot that was ever a target's or a template's
+	edition   int       // of the patterns
+	left      []*target // that are no more, as the worker of application probes must hear
+	lost      uint64    // events that the kernel side could not tell, as of the last resync
 }
 
 // A group is one cgroup.
@@ -328,6 +329,7 @@ func (t *tree) discard(x *target) {
 	}
 	if t.a.probes != nil && x.slot > probe.NodeSlot {
 		t.disown(x)
+		t.leaveApps(x)
 		delete(t.bySlot, x.slot)
 		if err := t.a.probes.FreeSlot(x.slot); err != nil {
 			t.a.log.Error("slot not freed", "target", x.Name(), "err", err)

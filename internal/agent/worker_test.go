@@ -54,6 +54,8 @@ func work(in io.Reader, out io.Writer) {
 			fmt.Fprintln(out, "calm")
 		case "fault":
 			fmt.Fprintln(out, fault(n))
+		case "become":
+			fmt.Fprintln(out, become(arg))
 		case "load":
 			fmt.Fprintln(out, load())
 		default:
@@ -94,6 +96,7 @@ type worker struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
+	raw io.Reader // the same, of what speaks no lines
 }
 
 // startIn starts a worker that is born in a cgroup.
@@ -126,7 +129,7 @@ func start(t testing.TB, dir string, namespaces uintptr) *worker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.out = bufio.NewReader(out)
+	w.out, w.raw = bufio.NewReader(out), out
 	if err := w.cmd.Start(); err != nil {
 		t.Fatalf("start worker in %s: %v", dir, err)
 	}

@@ -55,6 +55,12 @@ func (c Client) Explain(ctx context.Context, glob string) (out []Explanation, er
 	return out, err
 }
 
+// AppProbes is Controller.AppProbes.
+func (c Client) AppProbes(ctx context.Context) (out []policy.AppStatus, err error) {
+	err = c.ask(ctx, "probes", struct{}{}, &out)
+	return out, err
+}
+
 // Diff is Controller.Diff.
 func (c Client) Diff(ctx context.Context, files []policy.File) (out []Difference, err error) {
 	err = c.ask(ctx, "diff", files, &out)

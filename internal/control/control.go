@@ -29,6 +29,8 @@ type Engine interface {
 	Cost(context.Context) (metric.Bill, error)
 	// Forecast measures that, and what a plan would cost in the same time.
 	Forecast(context.Context, policy.Plan) (metric.Forecast, error)
+	// AppProbes tells of the application probes that were looked for in files.
+	AppProbes() []policy.AppStatus
 }
 
 // Options of New.
@@ -207,6 +209,24 @@ func (c *Controller) reload() bool {
 	c.files, c.wishes.Documents = files, documents
 	c.record(&Change{Action: "reload", Why: fmt.Sprintf("files changed: %d policies", len(documents.Policies)), Who: Who{PID: -1}})
 	return true
+}
+
+// Note records what the engine did by itself. It may be called from any goroutine on which
+// no plan waits.
+func (c *Controller) Note(action, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.record(&Change{Action: action, Why: clip(why), Who: Who{PID: -1}})
+}
+
+// AppProbes tells of the application probes that were looked for in files.
+func (c *Controller) AppProbes() ([]policy.AppStatus, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.engine == nil {
+		return nil, ErrNotStarted
+	}
+	return append([]policy.AppStatus{}, c.engine.AppProbes()...), nil
 }
 
 // record is for changes that nobody waits for.

@@ -36,6 +36,10 @@ func (e *engine) Apply(p policy.Plan) error {
 	return e.err
 }
 
+func (e *engine) AppProbes() []policy.AppStatus {
+	return []policy.AppStatus{{Probe: "query", File: "/bin/x", State: policy.AppAttached}}
+}
+
 func (e *engine) Targets() ([]*metric.Target, error) { return slices.Clone(e.targets), nil }
 
 func (e *engine) Cost(context.Context) (metric.Bill, error) {

@@ -24,7 +24,7 @@ type Wish struct {
 type Change struct {
 	ID         int64     `json:"id"`
 	Time       time.Time `json:"time"`
-	Action     string    `json:"action"`       // set, unset, end (its time was over), reload (of files), give up, give back (the governor)
+	Action     string    `json:"action"`       // set, unset, end (its time was over), reload (of files), give up, give back (the governor), stop (an application probe was hit too often)
 	Of         int64     `json:"of,omitempty"` // unset, end: the change that is over
 	Selector   string    `json:"selector,omitempty"`
 	Document   string    `json:"document,omitempty"` // in place of a selector: kind/name of what was applied

@@ -115,6 +115,7 @@ func handler(c *Controller, gid int) http.Handler {
 	route(mux, "POST /cost", gid, func(_ struct{}, _ Who) (any, error) { return c.Cost() })
 	route(mux, "POST /forecast", gid, func(f forecast, _ Who) (any, error) { return c.Forecast(f.Files, f.Add) })
 	route(mux, "POST /changes", gid, func(struct{}, Who) (any, error) { return c.Changes(), nil })
+	route(mux, "POST /probes", gid, func(struct{}, Who) (any, error) { return c.AppProbes() })
 	slots := make(chan struct{}, maxAtOnce)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {

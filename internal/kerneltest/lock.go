@@ -1,4 +1,4 @@
-// Package kerneltest is for tests that attach programs to the running kernel.
+// Package kerneltest is for tests that attach programs to the running kernel: turns, and a program whose calls are known.
 package kerneltest
 
 import (

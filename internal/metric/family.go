@@ -129,6 +129,8 @@ func (f *Family) Unsampled() string {
 	switch {
 	case f.Sampling == Events:
 		return ""
+	case f.Tier == App:
+		return "the trap of a probe is paid for, whether its event is looked at or not"
 	case f.Tier != Event:
 		return "it is read once a window and costs nothing between, so that a share of it would not cost less"
 	case f.Sampling == Rare:
@@ -153,7 +155,7 @@ func (f *Family) Scale() float64 {
 
 // Gated reports whether the family has a bit of its own in a target's slot, so
 // that it can be switched per target in the kernel.
-func (f *Family) Gated() bool { return f.Tier == Event }
+func (f *Family) Gated() bool { return f.Tier == Event || f.Tier == App }
 
 // PromName is the family's name on /metrics: prefix, base unit, and _total on
 // counters. No unit is written twice.

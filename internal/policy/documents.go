@@ -43,6 +43,7 @@ type ProbePolicy struct {
 	Interval time.Duration // 0: whatever others ask for
 	Until    time.Time     // zero: for good
 	Budget   Budget        // of the whole node
+	Probes   []AppProbe    // application probes, beside those of patterns
 }
 
 // An Entry switches families on or off.
@@ -70,11 +71,12 @@ type policyFile struct {
 			Workloads  []string `yaml:"workloads"`
 			Patterns   []string `yaml:"patterns"`
 		} `yaml:"selector"`
-		CriticalSet string        `yaml:"criticalSet"`
-		Families    []familyEntry `yaml:"families"`
-		Interval    time.Duration `yaml:"interval"`
-		Until       moment        `yaml:"until"`
-		Budget      budgetEntry   `yaml:"budget"`
+		CriticalSet string          `yaml:"criticalSet"`
+		Families    []familyEntry   `yaml:"families"`
+		Probes      []appProbeEntry `yaml:"probes"`
+		Interval    time.Duration   `yaml:"interval"`
+		Until       moment          `yaml:"until"`
+		Budget      budgetEntry     `yaml:"budget"`
 	} `yaml:"spec"`
 }
 
@@ -189,10 +191,13 @@ func (r *reader) readPolicy(f File) {
 	if p.Interval != 0 && (p.Interval < MinInterval || p.Interval > MaxInterval) {
 		r.fault(d, "spec.interval", "want between %v and 1h, have %v", MinInterval, p.Interval)
 	}
-	if len(w.Spec.Families) == 0 && w.Spec.CriticalSet == "" && d.Line("spec.budget") == 0 {
+	if len(w.Spec.Families)+len(w.Spec.Probes) == 0 && w.Spec.CriticalSet == "" && d.Line("spec.budget") == 0 {
 		r.fault(d, "spec.families", "want at least one; `viperprobe metrics` lists them")
 	}
-	p.Entries = r.entries(d, w.Spec.Families)
+	p.Entries, p.Probes = r.entries(d, w.Spec.Families), r.appProbes(d, w.Spec.Probes)
+	if len(p.Probes) > 0 {
+		p.Entries = append([]Entry{r.appEntry(d)}, p.Entries...)
+	}
 	p.Budget = r.budget(d, w.Spec.Budget)
 	r.policies = append(r.policies, written{p, d, w.Spec.CriticalSet})
 }

@@ -72,6 +72,18 @@ func (r *reader) entries(d *document.Document, list []familyEntry) []Entry {
 	return entries
 }
 
+// appEntry switches the application families on for a policy that declares probes, ahead
+// of what it says of families.
+func (r *reader) appEntry(d *document.Document) Entry {
+	e := Entry{Line: d.Line("spec.probes")}
+	for _, f := range r.catalogue {
+		if f.Tier == metric.App {
+			e.Wants = append(e.Wants, Want{f.Name, 1})
+		}
+	}
+	return e
+}
+
 // MinRatio is the smallest share of events that can be asked for.
 const MinRatio = 0.001
 

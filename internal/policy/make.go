@@ -36,6 +36,7 @@ func Make(w Wishes, generation int64, now time.Time) Plan {
 			plan.Interval = p.Interval
 		}
 	}
+	plan.AppRules = appRules(w.Patterns, policies)
 	plan.Rules = append(plan.Rules, w.Final...)
 	for _, r := range w.Live {
 		if r.Until.IsZero() || now.Before(r.Until) {

@@ -13,10 +13,11 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// A Pattern is a kind of software, and how it is recognised: by any of its matches.
+// A Pattern is a kind of software, how it is recognised (by any of its matches), and the
+// application probes that it has.
 type Pattern struct {
 	Name       string
-	Role       string   // "", or sidecar, gateway (tried before all others: what they start is a part of them), runtime (tried last)
+	Role       string   // "", or sidecar, gateway (tried before all others: what they start is a part of them), runtime (tried last), library (never recognised: its probes are looked for in every target)
 	Binaries   []string // globs on the name of a process or of its executable
 	Arguments  []string // globs on one argument of a process
 	Images     []string // globs on the image without tag; a pattern without registry or owner will do
@@ -24,6 +25,7 @@ type Pattern struct {
 	Cgroups    []string // globs on the cgroup's path
 	Ports      []int    // TCP ports on which a process listens
 	Builds     []string // what built the executable: go
+	Probes     []AppProbe
 }
 
 // A Process is what is looked at of a target's process.
@@ -50,6 +52,7 @@ type patternFile struct {
 			Ports      []int    `yaml:"ports"`
 			Builds     []string `yaml:"builds"`
 		} `yaml:"match"`
+		Probes []appProbeEntry `yaml:"probes"`
 	} `yaml:"spec"`
 }
 
@@ -88,18 +91,40 @@ func (r *reader) readPattern(f File) {
 			r.fault(d, fmt.Sprintf("spec.match.builds[%d]", i), "want go, have %q", b)
 		}
 	}
-	if len(m.Binaries)+len(m.Arguments)+len(m.Images)+len(m.Containers)+len(m.Cgroups)+len(m.Ports)+len(m.Builds) == 0 {
+	if w.Spec.Role == RoleLibrary {
+		r.checkLibrary(d, &w)
+	} else if len(m.Binaries)+len(m.Arguments)+len(m.Images)+len(m.Containers)+len(m.Cgroups)+len(m.Ports)+len(m.Builds) == 0 {
 		r.fault(d, "spec.match", "want at least one of binaries, arguments, images, containers, cgroups, ports, builds")
 	}
 	r.patterns = append(r.patterns, Pattern{
-		w.Metadata.Name, w.Spec.Role, m.Binaries, m.Arguments, m.Images, m.Containers, m.Cgroups, m.Ports, m.Builds,
+		w.Metadata.Name, w.Spec.Role, m.Binaries, m.Arguments, m.Images, m.Containers, m.Cgroups, m.Ports, m.Builds, r.appProbes(d, w.Spec.Probes),
 	})
 }
 
-// RoleRuntime is that of what other software runs on.
-const RoleRuntime = "runtime"
+// checkLibrary wants nothing by which a library could be recognised, and each probe to
+// name its file.
+func (r *reader) checkLibrary(d *document.Document, w *patternFile) {
+	if d.Line("spec.match") > 0 {
+		r.fault(d, "spec.match", "a library is not recognised, its probes are looked for in every target; remove match")
+	}
+	if len(w.Spec.Probes) == 0 {
+		r.fault(d, "spec.probes", "want at least one: a library has nothing else")
+	}
+	for i, p := range w.Spec.Probes {
+		if p.Binary == "" {
+			r.fault(d, fmt.Sprintf("spec.probes[%d]", i), "want binary, a glob on the library's file, such as libssl.so*")
+		}
+	}
+}
 
-var roles = []string{"sidecar", "gateway", RoleRuntime}
+// RoleRuntime is that of what other software runs on, RoleLibrary that of what it is
+// linked with.
+const (
+	RoleRuntime = "runtime"
+	RoleLibrary = "library"
+)
+
+var roles = []string{"sidecar", "gateway", RoleRuntime, RoleLibrary}
 
 //go:embed patterns/*.yaml
 var patterns embed.FS
@@ -140,7 +165,7 @@ func order(p Pattern) int {
 	switch p.Role {
 	case "":
 		return 1
-	case RoleRuntime:
+	case RoleRuntime, RoleLibrary:
 		return 2
 	}
 	return 0

@@ -74,7 +74,7 @@ func TestShippedPatterns(t *testing.T) {
 	want := []string{
 		"emissary", "istio-proxy", "linkerd2-proxy", "traefik",
 		"coredns", "envoy", "haproxy", "istiod", "kafka", "memcached", "mongodb", "mysql", "nginx", "opa", "operator", "postgresql", "rabbitmq", "redis",
-		"go", "jvm", "node", "python",
+		"go", "jvm", "node", "openssl", "python",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -21,6 +21,7 @@ type Plan struct {
 	Rules      []Rule // where two rules speak about one family of one target, the later wins
 	Budget     Budget
 	Patterns   []Pattern // by which targets are recognised, in the order in which they are tried
+	AppRules   []AppRule // of application probes; of two of a name for one target the later counts
 }
 
 // Limits are what measuring may cost on a node; a limit of 0 is none.
@@ -113,5 +114,6 @@ func (p *Plan) Explain(t *metric.Target, now time.Time) []Reason {
 // Lapsed reports whether a rule ended between two moments, so that the plan wants
 // something else now.
 func (p *Plan) Lapsed(from, to time.Time) bool {
-	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Until.After(from) && !r.Until.After(to) })
+	over := func(until time.Time) bool { return until.After(from) && !until.After(to) }
+	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return over(r.Until) }) || slices.ContainsFunc(p.AppRules, func(r AppRule) bool { return over(r.Until) })
 }

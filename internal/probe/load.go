@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -113,6 +114,9 @@ func (s *Set) prepare(o *object) error {
 				return err
 			}
 		}
+		if f.Tier == metric.App {
+			continue // its cells are of another kind: apps
+		}
 		if f.Kind == metric.Histogram {
 			m := o.spec.Maps[f.Name]
 			if m == nil || m.InnerMap == nil {
@@ -175,6 +179,10 @@ func (s *Set) instantiate(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
 // tells.
 func (s *Set) missing(p *ebpf.ProgramSpec) error {
 	switch {
+	case p.AttachType == ebpf.AttachTraceUprobeMulti:
+		if err := features.HaveBPFLinkUprobeMulti(); err != nil {
+			return fmt.Errorf("this kernel cannot attach many uprobes at once: %w", err)
+		}
 	case p.AttachType == ebpf.AttachTraceRawTp:
 		var t *btf.Typedef
 		if s.types.kernel.TypeByName("btf_trace_"+p.AttachTo, &t) != nil {

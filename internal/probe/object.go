@@ -38,6 +38,7 @@ type object struct {
 	epoch   uint32
 	passes  uint32
 	ticks   int
+	apps    *apps // of the hook group app alone
 }
 
 func (o *object) failAll(err error) {
@@ -83,6 +84,9 @@ func (o *object) open(copies int) error {
 		}
 	}
 	for f := range o.rungs {
+		if f.Tier == metric.App {
+			return o.openApps()
+		}
 		if f.Kind == metric.Histogram {
 			copies := 1
 			if f.PerCPU {
@@ -138,7 +142,9 @@ func (o *object) attach(wanted []*metric.Family) error {
 	o.wanted = wanted
 	for _, f := range wanted {
 		for _, p := range o.rungs[f] {
-			programs[p] = true
+			if !o.uprobe(p) {
+				programs[p] = true
+			}
 		}
 	}
 	faults := o.detach(programs)
@@ -261,7 +267,7 @@ func (o *object) close() error {
 	for _, h := range o.hists {
 		faults = append(faults, h.close())
 	}
-	faults = append(faults, o.cells.unmap())
+	faults = append(faults, o.cells.unmap(), o.apps.close())
 	if o.coll != nil {
 		o.coll.Close()
 	}

@@ -80,6 +80,8 @@ func loads() []load {
 		{"failed connection", 1, []string{"tcp_connect_failures", "tcp_resets"}, refusals},
 		{"dropped packet", 1, []string{"packet_drops", "udp_drops"}, overflow},
 		{"dropped packet", 1, []string{"node_packet_drops"}, unwanted},
+		{"app call", 1, []string{"app_calls"}, appCalls(false)},
+		{"app call", 1, []string{"app_latency"}, appCalls(true)},
 		{"request", 2, requestNames, func(b *testing.B, _ *Set, g *group) func() {
 			port := startRedis(b, g)
 			return func() { redisBenchmark(b, g, port, 50000) }

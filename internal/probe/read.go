@@ -93,6 +93,10 @@ func (s *Set) Read(slot uint32, wanted []*metric.Family, dst []metric.Reading) [
 		if o == nil || o.rungs[f] == nil {
 			continue
 		}
+		if o.apps != nil {
+			dst = o.apps.read(f, slot, dst)
+			continue
+		}
 		for label := range labelCount(f) {
 			r := metric.Reading{Family: f, Labels: labels(f, label)}
 			if f.Kind == metric.Histogram {

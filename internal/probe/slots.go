@@ -150,6 +150,7 @@ func (o *object) clear(slot uint32) {
 	for _, h := range o.hists {
 		h.clear(slot)
 	}
+	o.apps.clear(slot)
 }
 
 // Switch makes the given families, and no others, count for a slot. It is in
