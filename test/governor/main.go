@@ -84,6 +84,13 @@ func (d *drawing) Publish(_ context.Context, b *metric.Batch) error {
 	return nil
 }
 
+// begin starts the clock: programs are loaded.
+func (d *drawing) begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.began, d.points, d.steps = time.Now(), nil, nil
+}
+
 func (d *drawing) step(s budget.Step) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -131,6 +138,7 @@ func (d *drawing) run() (err error) {
 	if err := a.Apply(plan); err != nil {
 		return err
 	}
+	d.begin()
 	time.Sleep(d.calm)
 	if err := startStorm(d.storm); err != nil {
 		return err
