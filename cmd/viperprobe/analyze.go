@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
+	"viperprobe.dev/viperprobe/internal/control"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/recording"
 )
@@ -31,6 +33,7 @@ type analyzer struct {
 	critical   string
 	document   documentFlags
 	cost       string
+	control    string
 	calls      string
 	reading    recording.Options
 	server     *recording.Prometheus // nil: SOURCE is none
@@ -128,7 +131,8 @@ func (a *analyzer) bind(c *cobra.Command) {
 	f.StringSliceVar(&a.holdOut, "hold-out", nil, "runs that nothing is learnt from, to judge by (default: every workload, or run, in turn)")
 	f.Float64Var(&a.budget, "budget", 0, "most that a selection may cost (default: no limit)")
 	f.StringVar(&a.html, "html", "", "write a report with plots to this file, too")
-	f.StringVar(&a.cost, "cost", "", "what families cost: what viperprobe cost -o json prints, or CSV with the header family,cost (default: each counts as 1)")
+	f.StringVar(&a.cost, "cost", "", "what families cost: running (those of the running instance), a file with what viperprobe cost -o json prints, or CSV with the header family,cost (default: each counts as 1)")
+	f.StringVar(&a.control, "control", defaultControl, "socket of the running instance, for --cost running")
 	f.StringVar(&a.calls, "calls", "", "which service calls which, for sieve: CSV with the header caller,callee")
 	f.StringVar(&a.critical, "critical", "", "write the selection as a document of kind CriticalMetrics to this file, too")
 	a.document.bind(f)
@@ -267,10 +271,8 @@ func (a *analyzer) analyze(c *cobra.Command, r *recording.Recording, source stri
 	o := analysis.Options{Task: analysis.Task(a.task.value), K: a.k, Count: a.take, Seed: a.seed, HoldOut: a.holdOut, Budget: a.budget}
 	var costUnit string
 	var err error
-	if a.cost != "" {
-		if o.Costs, costUnit, err = recording.ReadCosts(a.cost); err != nil {
-			return nil, fmt.Errorf("--cost: %w", err)
-		}
+	if o.Costs, costUnit, err = a.costs(c.Context()); err != nil {
+		return nil, fmt.Errorf("--cost: %w", err)
 	}
 	bar := newProgress(c.ErrOrStderr())
 	o.Progress = bar.show
@@ -297,6 +299,19 @@ func redactedURL(address string) string {
 		return u.Redacted()
 	}
 	return address
+}
+
+// costs are what families cost, and the unit of that, if it is known: of a file, of the
+// running instance, or unknown.
+func (a *analyzer) costs(ctx context.Context) (costs map[string]float64, unit string, err error) {
+	switch a.cost {
+	case "":
+		return nil, "", nil
+	case "running":
+		bill, err := control.Client{Path: a.control}.Cost(ctx)
+		return recording.CostsOf(&bill), recording.BillUnit, err
+	}
+	return recording.ReadCosts(a.cost)
 }
 
 func algorithmHelp() string {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"viperprobe.dev/viperprobe/internal/analysis"
+	"viperprobe.dev/viperprobe/internal/metric"
 )
 
 // maxSideFile bounds the files that are read beside a recording.
@@ -27,7 +28,7 @@ func ReadCosts(file string) (costs map[string]float64, unit string, err error) {
 	}
 	if text := strings.TrimSpace(string(data)); strings.HasPrefix(text, "{") {
 		costs, err = costsOfJSON(file, data)
-		return costs, "% of a core", err
+		return costs, BillUnit, err
 	}
 	costs = map[string]float64{}
 	err = pairs(file, data, "family", "cost", func(line int, family, cost string) error {
@@ -45,26 +46,30 @@ func ReadCosts(file string) (costs map[string]float64, unit string, err error) {
 }
 
 func costsOfJSON(file string, data []byte) (map[string]float64, error) {
-	var form struct {
-		Families []struct {
-			Family     string            `json:"family"`
-			CPUPercent *float64          `json:"cpu_percent"`
-			Containers []json.RawMessage `json:"containers"`
-		} `json:"families"`
-	}
-	if err := json.Unmarshal(data, &form); err != nil {
+	var bill metric.Bill
+	if err := json.Unmarshal(data, &bill); err != nil {
 		return nil, &Fault{Source: file, What: fmt.Sprintf("want what `viperprobe cost -o json` prints: %v", err)}
 	}
-	costs := map[string]float64{}
-	for _, f := range form.Families {
-		if f.Family != "" && f.CPUPercent != nil && *f.CPUPercent >= 0 {
-			costs[f.Family] = *f.CPUPercent / float64(max(1, len(f.Containers)))
-		}
-	}
+	costs := CostsOf(&bill)
 	if len(costs) == 0 {
 		return nil, &Fault{Source: file, What: "it has the cost of no family; want what `viperprobe cost -o json` prints, or CSV with the header family,cost"}
 	}
 	return costs, nil
+}
+
+// BillUnit is what the costs of a bill are in.
+const BillUnit = "% of a core"
+
+// CostsOf is what families cost per container, in percent of a CPU, by a bill. A family
+// that was not measured when it was made has no cost there: it is unknown, not free.
+func CostsOf(b *metric.Bill) map[string]float64 {
+	costs := map[string]float64{}
+	for _, f := range b.Families {
+		if f.Family != "" && f.CPUPercent >= 0 && (f.Series > 0 || f.CPUPercent > 0) {
+			costs[f.Family] = f.CPUPercent / float64(max(1, len(f.Containers)))
+		}
+	}
+	return costs
 }
 
 // ReadCalls reads which service calls which: CSV with the header caller,callee.

@@ -13,7 +13,7 @@ func TestCosts(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]map[string]float64{
 		"family,cost\nrunq_latency,0.5\ncpu_usage,0\n": {"runq_latency": 0.5, "cpu_usage": 0},
-		`{"node":{"cpu_percent":2},"families":[{"family":"a","cpu_percent":0.6,"containers":[{"target":"x"},{"target":"y"}]},{"family":"b","cpu_percent":null}]}`: {"a": 0.3},
+		`{"node":{"cpu_percent":2},"families":[{"family":"a","cpu_percent":0.6,"containers":[{"target":"x"},{"target":"y"}]},{"family":"off","cpu_percent":0},{"family":"free","cpu_percent":0,"series":3}]}`: {"a": 0.3, "free": 0},
 	} {
 		got, _, err := ReadCosts(write(t, dir, "cost", text))
 		if err != nil {
