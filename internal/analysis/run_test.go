@@ -368,3 +368,14 @@ func TestBaselinesTakeTwins(t *testing.T) {
 		t.Errorf("rps takes %+v, want the twin of web/requests", c)
 	}
 }
+
+// What costs next to nothing is not weighed against prediction; what costs something is.
+func TestChooseMindsNoGrain(t *testing.T) {
+	worse := trial{series: []int{1}, mean: .88, cost: .0001, ap: []float64{.8, .96}}
+	better := trial{series: []int{2}, mean: .90, cost: .0009, ap: []float64{.86, .94}}
+	for grain, want := range map[float64]int{0: 1, .001: 2, .0005: 1} {
+		if got := choose([]trial{worse, better}, grain).series[0]; got != want {
+			t.Errorf("grain %g: series %d, want %d", grain, got, want)
+		}
+	}
+}

@@ -133,13 +133,13 @@ func (s *study) overBudget(t trial) bool { return s.opt.Budget > 0 && t.cost > s
 const mostLoss = 0.05
 
 // choose takes the cheapest trial that is not worse than the best by more than one standard error of their difference
-// over the turns, and by 5 % at most; of equally cheap ones the better. The differences are paired: turns differ far
-// more than sets.
-func choose(trials []trial) trial {
+// over the turns, and by 5 % at most; of equally cheap ones the better. Costs within a step of grain are equal: nobody
+// gives up prediction for them. The differences are paired: turns differ far more than sets.
+func choose(trials []trial, grain float64) trial {
 	best := bestOf(trials)
 	chosen := best
 	for _, t := range trials {
-		if t.cost > chosen.cost || t.cost == chosen.cost && t.mean <= chosen.mean {
+		if price, least := steps(t.cost, grain), steps(chosen.cost, grain); price > least || price == least && t.mean <= chosen.mean {
 			continue
 		}
 		if best.mean-t.mean <= min(max(difference(best, t), leastGain), mostLoss*best.mean) {
@@ -147,6 +147,14 @@ func choose(trials []trial) trial {
 		}
 	}
 	return chosen
+}
+
+// steps counts a cost in whole steps of grain, rounded up.
+func steps(cost, grain float64) float64 {
+	if grain == 0 {
+		return cost
+	}
+	return math.Ceil(cost/grain - 1e-9)
 }
 
 func bestOf(trials []trial) trial {

@@ -111,7 +111,7 @@ func pickSupervised(s *study) (selection, error) {
 	if len(trials) == 0 {
 		return selection{}, fmt.Errorf("every series costs more than the budget of %g: raise it", s.opt.Budget)
 	}
-	best := choose(trials)
+	best := choose(trials, s.grain())
 	stable := s.stability(candidates, best, m)
 	if stable != nil {
 		best = s.dropUnstable(best, stable, m)
@@ -127,6 +127,9 @@ func pickSupervised(s *study) (selection, error) {
 	out.shapes, out.trials, out.chosen, out.stability = shapes, front(trials), best, stable
 	return out, nil
 }
+
+// grain is a cost that nobody minds: a thousandth of what everything costs.
+func (s *study) grain() float64 { return s.cost(s.kept) / 1000 }
 
 // often is how many of the resamples must choose a series for it to stay without question.
 const often = 0.7
@@ -196,7 +199,7 @@ func (s *study) stability(candidates []int, best trial, m memo) map[int]float64 
 			t.mean = meanOf(t.ap)
 			sample[n] = t
 		}
-		for _, i := range choose(sample).series {
+		for _, i := range choose(sample, s.grain()).series {
 			count[i] += 1 / float64(s.opt.Bootstraps)
 		}
 	}
