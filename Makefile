@@ -82,6 +82,9 @@ planted: ## Print what each algorithm finds of planted causes (15 minutes; PLANT
 bench-governor: ## Draw how a budget is kept in a storm of context switches: docs/img/governor.svg (root; 2 minutes; GOVERNOR="-cpu 3")
 	go run ./test/governor $(GOVERNOR)
 
+bench-sampling: ## Print what sampling saves and what its estimates are worth; on a quiet machine (root; BENCH="-only cost -rounds 5")
+	go run ./test/bench-sampling -picture docs/img/sampling.svg $(BENCH)
+
 prices: ## Measure what an event of each family costs, into catalogue/prices.csv; on a quiet machine (root)
 	go test ./internal/probe -run xxx -bench Prices -benchtime 1x -prices ../../catalogue/prices.csv
 	go test ./internal/agent -run xxx -bench FilePrices -benchtime 1x -prices ../../catalogue/prices.csv

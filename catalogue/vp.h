@@ -160,23 +160,42 @@ const u8 vp_bit_of[64] = {
 	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,  13, 8,  7,  6,
 };
 
-/* What is left of the families that an event is for, after those have been taken out
- * that are sampled and do not look at it. One throw decides for all. */
-#define VP_SAMPLED 16 /* families of one program */
-__noinline u64 vp_thin(u32 slot, u64 on)
-{
-	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
-	u32 thrown = bpf_get_prandom_u32() & 0xffff;
-	u64 left, bit;
+/* Random numbers (splitmix64), a state and a cache line for each CPU, which user space
+ * sets once. No helper does it: a call and its return cost more than all of this.
+ * An interrupt may throw the same number again. */
+#define VP_RANDOMS 256
+struct {
+	u64 state, pad[7];
+} vp_randoms[VP_RANDOMS] SEC(".data.vp") __attribute__((aligned(64))) = {};
 
-	if (!s)
-		return 0;
-	left = on & s->sampled;
-	for (int i = 0; i < VP_SAMPLED && left; i++) {
+static __always_inline u64 vp_random(void)
+{
+	u64 *state = &vp_randoms[bpf_get_smp_processor_id() & (VP_RANDOMS - 1)].state;
+	u64 x = *state + 0x9e3779b97f4a7c15ULL;
+
+	*state = x;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x >> 33;
+}
+
+/* What is left of the families that an event is for, after those have been taken out
+ * that are sampled and do not look at it. One throw decides for all. A function of its
+ * own: inlined, it drives so much out of registers that 6.1 loses count of bounds. */
+#define VP_SAMPLED 4 /* families of one program */
+static __noinline __attribute__((unused)) u64 vp_thin(struct vp_slot *s, u64 on)
+{
+	u64 left = on & s->sampled, bit;
+	u32 thrown = vp_random() & 0xffff;
+
+#pragma unroll
+	for (int i = 0; i < VP_SAMPLED; i++) {
 		bit = left & -left;
 		left ^= bit;
 		if (thrown >= s->rate[vp_bit_of[(bit * VP_DE_BRUIJN) >> 58] & (VP_FAMILIES - 1)])
-			on ^= bit;
+			on &= ~bit;
+		if (!left)
+			break;
 	}
 	return on & ~left;
 }
@@ -196,7 +215,7 @@ static __always_inline u64 vp_on(u32 slot, u64 mask)
 	if (vp_whole)
 		return on;
 	on &= vp_open;
-	return on && on & s->sampled ? vp_thin(slot, on) : on;
+	return on && on & s->sampled ? vp_thin(s, on) : on;
 }
 
 static __always_inline u32 vp_gen(u32 slot)

@@ -37,6 +37,7 @@ type probeRow struct {
 	Rungs   [][]string `yaml:"rungs"`
 	Kernel  string     `yaml:"kernel"`
 	PerCPU  bool       `yaml:"per-cpu"`
+	Sampled bool       `yaml:"sampled"`
 	Labels  []struct {
 		Name   string   `yaml:"name"`
 		Values []string `yaml:"values"`
@@ -120,6 +121,12 @@ func (r *rowReader) family(others []*metric.Family) *metric.Family {
 		Kind:  oneWord(r, "kind", w.Kind, metric.Counter, metric.Gauge, metric.Histogram),
 		Unit:  oneWord(r, "unit", w.Unit, metric.Seconds, metric.Bytes, metric.One, metric.Ratio),
 		Owner: oneWord(r, "owner", w.Owner, metric.OwnerTask, metric.OwnerSocket, metric.OwnerBio, metric.OwnerMemcg, metric.OwnerCgroup, metric.OwnerNode),
+	}
+	if w.Sampled {
+		f.Sampling = metric.Events
+		if f.Tier != metric.Event {
+			r.fault("sampled", "want it of the tier event, have %s: %s", f.Tier, f.Unsampled())
+		}
 	}
 	if !familyName.MatchString(w.Name) {
 		r.fault("name", "want lower case letters, digits and _, at most 60, have %q", w.Name)

@@ -114,6 +114,7 @@ func TestProbeDirFaults(t *testing.T) {
 		"out of dir":    {strings.Replace(ownRow, "object: mine", "object: ../mine", 1), []string{"x.yaml:10:families[0].object: want the name of an object file beside the rows, without .o, have \"../mine\""}},
 		"large object":  {strings.Replace(ownRow, "object: mine", "object: large", 1), []string{"x.yaml:10:families[0].object: DIR/large.o has 4194305 bytes, at most 4194304 are read"}},
 		"many values":   {ownRow + "  labels: [{name: a, values: [" + strings.Repeat("x,", 65) + "]}]\n", []string{"x.yaml:13:families[0].labels: want at most 2 labels, each with values, and at most 64 combinations"}},
+		"sampled":       {strings.Replace(ownRow, "tier: event", "tier: snapshot", 1) + "  sampled: true\n", []string{"x.yaml:13:families[0].sampled: want it of the tier event, have snapshot: it is read once a window and costs nothing between, so that a share of it would not cost less"}},
 		"label of none": {ownRow + "  labels: [{name: A}]\n", []string{"x.yaml:13:families[0].labels: want lower case letters, digits and _ as a name, have \"A\"", "x.yaml:13:families[0].labels: want at most 2 labels, each with values, and at most 64 combinations"}},
 	} {
 		t.Run(name, func(t *testing.T) {

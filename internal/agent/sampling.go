@@ -42,6 +42,11 @@ const (
 	enoughPeriod = 4
 )
 
+// leastWindow is how short a window may be: what the timer is late by (some 10 us; more
+// in a virtual machine) must be little of it, since the CPU that it interrupts counts
+// nothing meanwhile. Smaller ratios take a share of the events in it.
+const leastWindow = time.Millisecond
+
 // period is the time in which each window is open once: short enough to meet all
 // that goes on in an interval, long enough for the timer.
 func period(interval time.Duration) time.Duration {
@@ -84,7 +89,11 @@ func (t *tree) setShares() error {
 		return nil
 	}
 	t.sampling = true // while shares change
-	err := t.a.probes.Windows(most, period(t.a.plan.Interval), t.settleAll)
+	p := period(t.a.plan.Interval)
+	for f, ratio := range most {
+		most[f] = max(ratio, float64(leastWindow)/float64(p))
+	}
+	err := t.a.probes.Windows(most, p, t.settleAll)
 	for _, m := range t.templates {
 		t.a.probes.Thin(m.slot, t.within(m.ratios), func([]*metric.Family) {})
 	}

@@ -127,7 +127,7 @@ type Family struct {
 // Unsampled says why the family cannot be sampled, "" when it can.
 func (f *Family) Unsampled() string {
 	switch {
-	case f.Sampling == Events:
+	case f.Sampling == Events && f.Tier == Event:
 		return ""
 	case f.Tier == App:
 		return "the trap of a probe is paid for, whether its event is looked at or not"

@@ -102,6 +102,9 @@ func (s *Set) loadCore() error {
 	if s.direct, err = mapWords(s.core.Maps["vp_direct"]); err != nil {
 		return err
 	}
+	if err := s.seed(); err != nil {
+		return err
+	}
 	for slot := uint32(Slots - 1); slot >= firstSlot; slot-- { // a stack: the lowest comes first
 		if err := s.core.Maps["vp_free"].Update(nil, slot, ebpf.UpdateAny); err != nil {
 			return fmt.Errorf("fill the stack of free slots: %w", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -228,4 +229,16 @@ func (w *windows) clock(step int, open *ebpf.Variable, bit uint64) Opening {
 		}
 	}
 	return o
+}
+
+// seed gives the kernel side numbers to begin its random ones from (vp.h: vp_randoms).
+func (s *Set) seed() error {
+	var states [256 * 8]uint64
+	for i := range states {
+		states[i] = rand.Uint64()
+	}
+	if err := s.core.Variables["vp_randoms"].Set(states); err != nil {
+		return fmt.Errorf("seed random numbers: %w", err)
+	}
+	return nil
 }

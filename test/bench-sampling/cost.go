@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A question is a family, and a load of what it counts.
+type question struct {
+	family, role, load string
+	beside             []string // families of the same hook that are wanted whole
+}
+
+func questions() []question {
+	return []question{
+		{"runq_latency", "ping", "two processes that hand a byte to each other on one CPU", nil},
+		{"syscalls", "call", "a loop of getppid", nil},
+		{"user_faults", "touch", "a loop over fresh memory", nil},
+		{"page_cache_lookups", "read", "a loop of pread of cached pages", nil},
+		{"runq_latency", "ping", "the same, oncpu_slice wanted whole (shared)", []string{"oncpu_slice"}},
+	}
+}
+
+// A line is what a family cost in each mode.
+type line struct {
+	question
+	handler map[mode][]float64 // ns a hit, over an empty program
+	cpu     map[mode][]float64 // ns of CPU time a unit of the load, its start included
+	p50     map[mode][]float64 // ns of wall time a unit
+}
+
+// cost measures, for each family alone on its hook and for one that shares it, what
+// its programs take, and what the load feels of it.
+func (b *bench) cost() error {
+	for _, q := range questions() {
+		l := line{q, map[mode][]float64{}, map[mode][]float64{}, map[mode][]float64{}}
+		all := modes()
+		for round := range b.rounds {
+			for i := range all {
+				m := all[(i+round)%len(all)]
+				if len(q.beside) > 0 && m.kind == "1 in n" {
+					continue
+				}
+				if err := b.measure(&l, m); err != nil {
+					return fmt.Errorf("%s, %s %v: %w", q.family, m.kind, m.ratio, err)
+				}
+			}
+		}
+		b.lines = append(b.lines, l)
+		b.printCost(&l)
+	}
+	return nil
+}
+
+func (b *bench) measure(l *line, m mode) error {
+	if err := b.subject.apply(m, []string{l.family}, l.beside...); err != nil {
+		return err
+	}
+	before, err := b.subject.group.CPU()
+	if err != nil {
+		return err
+	}
+	r, err := start(b.subject.group, l.role, b.limit)
+	if err != nil {
+		return err
+	}
+	after, err := b.subject.group.CPU()
+	if err != nil {
+		return err
+	}
+	l.cpu[m], l.p50[m] = append(l.cpu[m], (after-before)*1e9/float64(r.Ops)), append(l.p50[m], r.P50)
+	if m.kind == "off" {
+		return nil
+	}
+	ns, err := b.subject.handler(l.family, l.role, b.limit)
+	l.handler[m] = append(l.handler[m], ns)
+	return err
+}
+
+func (b *bench) printCost(l *line) {
+	fmt.Printf("\n## %s: %s\n\n| looked at | handler, ns over an empty program | gone | load: p50 of a unit, ns | added | CPU a unit, ns | added |\n|---|--:|--:|--:|--:|--:|--:|\n", l.family, l.load)
+	nobody := mode{"off", 0}
+	whole, p50, cpu := median(l.handler[mode{"windows", 1}]), median(l.p50[nobody]), median(l.cpu[nobody])
+	fmt.Printf("| nothing attached | 0 | 100 %% | %.0f | | %.0f | |\n", p50, cpu)
+	for _, m := range modes() {
+		if m == nobody || len(l.p50[m]) == 0 {
+			continue
+		}
+		name := m.kind + ", " + number(m.ratio)
+		if m.ratio == 1 {
+			name = "everything"
+		}
+		ns := median(l.handler[m])
+		fmt.Printf("| %s | %.1f | %.0f %% | %.0f | %+.0f | %.0f | %+.0f |\n", name, ns, 100*(1-ns/whole), median(l.p50[m]), median(l.p50[m])-p50, median(l.cpu[m]), median(l.cpu[m])-cpu)
+	}
+}
+
+var errTools = errors.New("redis-server and redis-benchmark are needed: run make tools")

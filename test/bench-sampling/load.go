@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/test/rig"
+)
+
+// Loads are this program again, in a cgroup of their own, for a given time.
+const (
+	roleEnv = "VIPERPROBE_SAMPLING_ROLE"
+	timeEnv = "VIPERPROBE_SAMPLING_TIME"
+)
+
+// A run is what a load did.
+type run struct {
+	Ops int     // units of the load
+	P50 float64 // ns a unit, of batches
+}
+
+// batch is how many units are timed together: reading the clock must cost little.
+const batch = 64
+
+// play runs a role of a load in this process.
+func play(role string) error {
+	if role == "pong" {
+		for hand(3, unix.SYS_READ) && hand(4, unix.SYS_WRITE) {
+		}
+		return nil
+	}
+	limit, err := time.ParseDuration(os.Getenv(timeEnv))
+	if err != nil {
+		return err
+	}
+	unit, end, err := roles[role]()
+	if err != nil {
+		return err
+	}
+	times, began := []time.Duration{}, time.Now()
+	for at := began; at.Sub(began) < limit; {
+		for range batch {
+			if err := unit(); err != nil {
+				return err
+			}
+		}
+		now := time.Now()
+		times, at = append(times, now.Sub(at)), now
+	}
+	slices.Sort(times)
+	n := len(times) * batch
+	if err := json.NewEncoder(os.Stdout).Encode(run{n, float64(times[len(times)/2]) / batch}); err != nil {
+		return err
+	}
+	return end()
+}
+
+var roles = map[string]func() (unit, end func() error, err error){"ping": ping, "call": call, "touch": touch, "read": read}
+
+func none() error { return nil }
+
+// call is a system call that does nothing.
+func call() (unit, end func() error, err error) {
+	return func() error { unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); return nil }, none, nil
+}
+
+// touch takes a page fault.
+func touch() (unit, end func() error, err error) {
+	const pages = 1024
+	b, err := unix.Mmap(-1, 0, pages*4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = unix.Madvise(b, unix.MADV_NOHUGEPAGE) // a kernel without huge pages refuses
+	next := 0
+	return func() error {
+		if next == pages {
+			next = 0
+			if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
+				return err
+			}
+		}
+		b[next*4096] = 1
+		next++
+		return nil
+	}, none, nil
+}
+
+// read reads a page of a file that is in the page cache: a hole, so that no disk is
+// asked.
+func read() (unit, end func() error, err error) {
+	f, err := os.CreateTemp("", "viperprobe-sampling")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(os.Remove(f.Name()), f.Truncate(1<<20)); err != nil {
+		return nil, nil, err
+	}
+	b, at := make([]byte, 4096), 0
+	return func() error {
+		at = (at + 4096) % (1 << 20)
+		_, err := unix.Pread(int(f.Fd()), b, int64(at))
+		return err
+	}, f.Close, nil
+}
+
+var one [1]byte
+
+// hand moves one byte. System calls are made directly, so that Go's scheduler has no
+// part in it.
+func hand(fd int, call uintptr) bool {
+	n, _, _ := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&one)), 1)
+	return n == 1
+}
+
+// ping hands a byte to a child on the same CPU and back: two switches.
+func ping() (unit, end func() error, err error) {
+	var there, back [2]int
+	if err := errors.Join(unix.Pipe2(there[:], unix.O_CLOEXEC), unix.Pipe2(back[:], unix.O_CLOEXEC)); err != nil {
+		return nil, nil, err
+	}
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), roleEnv+"=pong")
+	child.ExtraFiles = []*os.File{os.NewFile(uintptr(there[0]), "there"), os.NewFile(uintptr(back[1]), "back")}
+	if err := child.Start(); err != nil {
+		return nil, nil, err
+	}
+	for _, f := range child.ExtraFiles {
+		f.Close()
+	}
+	unit = func() error {
+		if !hand(there[1], unix.SYS_WRITE) || !hand(back[0], unix.SYS_READ) {
+			return errors.New("the child has ended")
+		}
+		return nil
+	}
+	return unit, func() error { unix.Close(there[1]); return child.Wait() }, nil
+}
+
+// start runs a load in a cgroup, on CPU 0, until its end.
+func start(g *rig.Group, role string, limit time.Duration) (run, error) {
+	var r run
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	cmd := exec.Command("taskset", "--cpu-list", "0", self)
+	cmd.Env = append(os.Environ(), roleEnv+"="+role, timeEnv+"="+limit.String(), "GOMAXPROCS=1", "GOGC=off")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return r, err
+	}
+	if err := g.Start(cmd); err != nil {
+		return r, err
+	}
+	err = json.NewDecoder(out).Decode(&r)
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return r, fmt.Errorf("load %s: %w", role, err)
+	}
+	return r, nil
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(v))[len(v)/2]
+}
+
+// number prints a ratio.
+func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }

@@ -1,0 +1,89 @@
+// Command bench-sampling measures what sampling saves and what its estimates are
+// worth: by windows of the whole hook, and by 1 event in n behind the gate. `make
+// bench-sampling` runs it as root; its figures mean something on a quiet machine only.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/cgroup"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
+)
+
+// A bench is the options, and what was found.
+type bench struct {
+	rounds, repeats int
+	limit           time.Duration
+	picture         string
+	subject         *subject
+	lines           []line
+	redis           []response
+}
+
+func main() {
+	if role := os.Getenv(roleEnv); role != "" {
+		if err := play(role); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
+			os.Exit(1)
+		}
+		return
+	}
+	b := &bench{}
+	only := flag.String("only", "cost,redis,estimates", "sections to run")
+	flag.IntVar(&b.rounds, "rounds", 3, "rounds of each comparison, in turn")
+	flag.IntVar(&b.repeats, "repeats", 50, "estimates of each family")
+	flag.DurationVar(&b.limit, "limit", 300*time.Millisecond, "how long each load runs")
+	flag.StringVar(&b.picture, "picture", "", "write a picture (SVG) of costs and response here")
+	flag.Parse()
+	if err := b.run(strings.Split(*only, ",")); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-sampling: FAILED:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) run(sections []string) (err error) {
+	host, err := cgroup.Find("/")
+	if err != nil {
+		return err
+	}
+	unlock, err := kerneltest.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	b.subject, err = newSubject(host)
+	if b.subject != nil {
+		defer func() { err = errors.Join(err, b.subject.close()) }()
+	}
+	if err != nil {
+		return err
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	fmt.Printf("Kernel %s, %d CPUs, medians of %d rounds in turn, loads of %v.\n", unix.ByteSliceToString(u.Release[:]), runtime.NumCPU(), b.rounds, b.limit)
+	for _, s := range []struct {
+		name string
+		run  func() error
+	}{{"cost", b.cost}, {"redis", b.response}, {"estimates", b.estimates}} {
+		if slices.Contains(sections, s.name) {
+			if err := s.run(); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+	}
+	if b.picture == "" {
+		return nil
+	}
+	return os.WriteFile(b.picture, b.draw(), 0o644)
+}
