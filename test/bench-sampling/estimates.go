@@ -8,9 +8,10 @@ import (
 	"viperprobe.dev/viperprobe/internal/probe"
 )
 
-// estimates repeats an estimate many times and compares it with the truth: the kernel's
-// own count of time slices; of other families the load's count times the events of a
-// unit, as runs of the same length at ratio 1 have them.
+// estimates repeats an estimate many times and compares it with the truth: of
+// runq_latency the time slices that ended, which oncpu_slice counts whole on the same
+// hook; of other families the load's count times the events of a unit, as runs of the
+// same length at ratio 1 have them.
 func (b *bench) estimates() error {
 	b.subject.period = period
 	fmt.Printf("\n## Estimates of %d runs, ratio 0.1: windows in runs of 0.5 s, periods of 100 ms; 1 in n in runs of %v\n\n| family | looked at | mean error | its standard error | in standard errors | spread of one estimate | by the formula | looked at in a run |\n|---|---|--:|--:|--:|--:|--:|--:|\n", b.repeats, b.limit)
@@ -46,12 +47,6 @@ func (b *bench) eventsPerUnit(q question, limit time.Duration) (float64, error) 
 	return (b.subject.seen(q.family) - before) / units, nil
 }
 
-// slices is how often tasks of the subject were given a CPU so far.
-func (b *bench) slices() (float64, error) {
-	err := b.subject.set.Tick()
-	return b.subject.seen("timeslices"), err
-}
-
 func (b *bench) estimate(q question, m mode) error {
 	limit := b.limit
 	if m.kind == "windows" {
@@ -61,16 +56,18 @@ func (b *bench) estimate(q question, m mode) error {
 	if err != nil {
 		return err
 	}
-	if err := b.subject.apply(m, []string{q.family}, "timeslices"); err != nil {
+	const slices = "oncpu_slice"
+	var beside []string
+	if q.family == "runq_latency" {
+		beside = []string{slices}
+	}
+	if err := b.subject.apply(m, []string{q.family}, beside...); err != nil {
 		return err
 	}
 	f := b.subject.families[q.family]
 	var sum, squares, looked, formula float64
 	for range b.repeats {
-		began, err := b.slices()
-		if err != nil {
-			return err
-		}
+		began := b.subject.seen(slices)
 		before, open := b.subject.seen(q.family), b.subject.set.Opened(f)
 		r, err := start(b.subject.group, q.role, limit)
 		if err != nil {
@@ -81,10 +78,8 @@ func (b *bench) estimate(q question, m mode) error {
 			ratio = share(open, b.subject.set.Opened(f))
 		}
 		truth := float64(r.Ops) * perUnit
-		if ended, err := b.slices(); err != nil {
-			return err
-		} else if q.family == "runq_latency" {
-			truth = ended - began
+		if len(beside) > 0 {
+			truth = b.subject.seen(slices) - began
 		}
 		e := k/ratio/truth - 1
 		sum, squares, looked = sum+e, squares+e*e, looked+k
