@@ -65,7 +65,7 @@ type Step struct {
 
 // Rules of the governor, in its windows of one second.
 const (
-	patience    = 2   // windows over the limit before anything is given up
+	patience    = 2   // windows over the limit before the first thing is given up
 	calmShare   = 0.8 // of every limit: below it something may come back
 	firstHold   = 5   // calm windows before the first thing comes back
 	nextHold    = 2   // and before each that follows
@@ -123,7 +123,8 @@ func (g *Governor) Judge(r Reading, now time.Time) []Step {
 	switch {
 	case g.isOver(&r, 1):
 		g.calm = 0
-		if g.over++; g.over < patience {
+		// Where something is given up already it was not enough: no more patience.
+		if g.over++; g.over < patience && len(g.steps) == 0 {
 			return nil
 		}
 		g.over = 0
