@@ -278,19 +278,34 @@ func (a *analyzer) analyze(c *cobra.Command, r *recording.Recording, source stri
 	o.Progress = bar.show
 	names := a.chosen(r)
 	out := &analyzed{source: source, recording: r, options: o, costUnit: costUnit, single: len(names) == 1}
-	results, errs := analysis.Compare(r.Recording, o, names...)
-	bar.clear()
-	for i, err := range errs {
+	type compared struct {
+		results []analysis.Result
+		errs    []error
+	}
+	done := make(chan compared, 1)
+	go func() {
+		results, errs := analysis.Compare(r.Recording, o, names...)
+		done <- compared{results, errs}
+	}()
+	var all compared
+	select {
+	case <-c.Context().Done(): // what still works ends with the process
+		bar.clear()
+		return nil, fmt.Errorf("analyze %s: interrupted; nothing was written", source)
+	case all = <-done:
+		bar.clear()
+	}
+	for i, err := range all.errs {
 		if err != nil {
 			out.failed = append(out.failed, failedAlgorithm{names[i], err})
 			continue
 		}
-		out.results = append(out.results, results[i])
+		out.results = append(out.results, all.results[i])
 	}
 	if len(out.results) == 0 {
 		return nil, fmt.Errorf("analyze %s: %w", source, out.failed[0].err)
 	}
-	return out, c.Context().Err()
+	return out, nil
 }
 
 // redactedURL is an address without a password.

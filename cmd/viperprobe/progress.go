@@ -5,14 +5,17 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/charmbracelet/x/term"
 )
 
 // A progress is a bar on a terminal for work that takes long; elsewhere it shows
-// nothing. Its methods are called from one goroutine at a time.
+// nothing. Its methods may be called at once by several goroutines.
 type progress struct {
+	mu    sync.Mutex
+	over  bool
 	out   io.Writer // nil: no terminal
 	began time.Time
 	shown time.Time
@@ -34,8 +37,10 @@ func newProgress(w io.Writer) *progress {
 }
 
 func (p *progress) show(stage string, done, total int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := time.Now()
-	if p.out == nil || total <= 0 || now.Sub(p.began) < progressDelay || now.Sub(p.shown) < progressPause {
+	if p.over || p.out == nil || total <= 0 || now.Sub(p.began) < progressDelay || now.Sub(p.shown) < progressPause {
 		return
 	}
 	p.shown, p.drawn = now, true
@@ -43,8 +48,11 @@ func (p *progress) show(stage string, done, total int) {
 	fmt.Fprintf(p.out, "\r\x1b[K[%s%s] %3d %% %s", strings.Repeat("#", full), strings.Repeat(".", progressWidth-full), 100*done/total, stage)
 }
 
-// clear takes the bar away.
+// clear takes the bar away for good.
 func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
 	if p.drawn {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
