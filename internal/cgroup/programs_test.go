@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"debug/elf"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -51,18 +53,25 @@ func TestProgramsOfAProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid))
+	want := 1
+	if dynamic(t, sleep) {
+		want = 2 // its loader, at least, which maps libraries after execve; busybox in VMs has none
+	}
 	var found []Program
-	for len(found) < 2 { // the loader maps libraries after execve
+	for end := time.Now().Add(20 * time.Second); len(found) < want && time.Now().Before(end); {
 		found = programs(dir)
+	}
+	if len(found) < want {
+		t.Fatalf("found %+v, want %d programs at least", found, want)
 	}
 	if !found[0].Executable || found[0].Path != path {
 		t.Fatalf("first is %+v, want %s", found[0], path)
 	}
 	i := slices.IndexFunc(found, func(p Program) bool { return strings.HasPrefix(filepath.Base(p.Path), "ld-linux") })
-	if i < 0 || found[i].Executable {
+	if want > 1 && (i < 0 || found[i].Executable) {
 		t.Fatalf("no loader in %+v", found)
 	}
-	for _, p := range []Program{found[0], found[i]} {
+	for _, p := range []Program{found[0], found[max(i, 0)]} {
 		f, err := p.Open()
 		if err != nil {
 			t.Fatal(err)
@@ -84,4 +93,15 @@ func FuzzMaps(f *testing.F) {
 			}
 		}
 	})
+}
+
+// dynamic tells whether a program asks for a loader.
+func dynamic(t *testing.T, path string) bool {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
