@@ -84,13 +84,17 @@ func TestSharesChangeUnderLoad(t *testing.T) {
 	w.do("fault user 300")
 	var estimate, variance float64
 	at, share := tg.read()["user_faults"], 1.0
+	var closed, total time.Duration
 	settle := func([]*metric.Family) {
+		began := time.Now()
 		now := tg.read()["user_faults"]
 		k := float64(now - at)
 		estimate, variance, at = estimate+k/share, variance+k*(1-share)/share/share, now
+		closed += time.Since(began)
 	}
 	var n int64
 	for part := range 20 { // memory is given back between them
+		began := time.Now()
 		w.tell("fault user 20000")
 		for i := range 500 {
 			next := [...]float64{0.5, 1, 0.125}[(part+i)%3]
@@ -98,11 +102,16 @@ func TestSharesChangeUnderLoad(t *testing.T) {
 			share = next
 		}
 		n += w.answer()["minor"]
+		total += time.Since(began)
 	}
 	settle(nil)
-	t.Logf("%d faults", n)
-	// Each change closes the gate for as long as a reading takes: that much is not seen.
-	within(t, "estimate", estimate, float64(n), math.Sqrt(variance)+0.002*float64(n))
+	// Each change closes the gate for a reading, and a little before and after: what comes then
+	// is not seen, and nothing else may be missing. In an emulated VM that is much.
+	unseen := 0.002 + 2*closed.Seconds()/total.Seconds()
+	t.Logf("%d faults, the gate closed for %.2f %% of the time", n, 100*closed.Seconds()/total.Seconds())
+	if most := float64(n) + 5*math.Sqrt(variance); estimate > most || estimate < float64(n)*(1-unseen)-5*math.Sqrt(variance) {
+		t.Errorf("estimate %.0f, want %d, at most %.2f %% less", estimate, n, 100*unseen)
+	}
 	lossless(t, s)
 }
 
