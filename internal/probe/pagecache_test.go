@@ -89,52 +89,55 @@ func TestPageCacheOfReadsWritesAndMappings(t *testing.T) {
 			kerneltest.Exact(t, pagecacheNames...)
 			tg, other := newTarget(t, s, pagecacheNames, g), newTarget(t, s, pagecacheNames, og)
 			w, idle := startWorker(t, workerOptions{Cgroup: g}), startWorker(t, workerOptions{Cgroup: og})
-			file := holeFile(t, pages*4096)
-			w.do("pages read %s 1", file) // what the worker needs is there after this
-			w.do("pages stream %s", file)
-			w.do("pages map %s 1", file)
-			unix.Sync()
-			if n := w.do("pages drop %s", file)["cached"]; n > 1 {
-				t.Fatalf("%d pages stayed", n)
-			}
-			idle.quiet()
-			w.quiet()
-			oldOther := other.mark()
-			cached := w.do("pages drop %s", file)["cached"]
-			step := func(reads, faults, misses int64, format string, args ...any) {
-				t.Helper()
+			// Code of the worker's own that was pushed out of the cache is read again in between.
+			exactOnce(t, func(t testing.TB) {
+				file := holeFile(t, pages*4096)
+				w.do("pages read %s 1", file) // what the worker needs is there after this
+				w.do("pages stream %s", file)
+				w.do("pages map %s 1", file)
+				unix.Sync()
+				if n := w.do("pages drop %s", file)["cached"]; n > 1 {
+					t.Fatalf("%d pages stayed", n)
+				}
+				idle.quiet()
 				w.quiet()
-				old := tg.mark()
-				now := w.do(format, args...)["cached"]
-				m := tg.mark().since(old)
-				if misses < 0 {
-					misses = now - cached
+				oldOther := other.mark()
+				cached := w.do("pages drop %s", file)["cached"]
+				step := func(reads, faults, misses int64, format string, args ...any) {
+					t.Helper()
+					w.quiet()
+					old := tg.mark()
+					now := w.do(format, args...)["cached"]
+					m := tg.mark().since(old)
+					if misses < 0 {
+						misses = now - cached
+					}
+					m.same(t, "page_cache_lookups/read", uint64(reads))
+					m.same(t, "page_cache_lookups/fault", uint64(faults))
+					m.same(t, "page_cache_misses", uint64(misses))
+					if now-cached != misses {
+						t.Errorf("%s: the cache got %d pages, %d were missed", fmt.Sprintf(format, args...), now-cached, misses)
+					}
+					cached = now
 				}
-				m.same(t, "page_cache_lookups/read", uint64(reads))
-				m.same(t, "page_cache_lookups/fault", uint64(faults))
-				m.same(t, "page_cache_misses", uint64(misses))
-				if now-cached != misses {
-					t.Errorf("%s: the cache got %d pages, %d were missed", fmt.Sprintf(format, args...), now-cached, misses)
+				step(100, 0, 100-cached, "pages read %s 100", file)
+				step(100, 0, 0, "pages read %s 100", file)
+				step(pages, 0, -1, "pages stream %s", file)
+				if cached != pages {
+					t.Fatalf("the cache has %d pages of %d", cached, pages)
 				}
-				cached = now
-			}
-			step(100, 0, 100-cached, "pages read %s 100", file)
-			step(100, 0, 0, "pages read %s 100", file)
-			step(pages, 0, -1, "pages stream %s", file)
-			if cached != pages {
-				t.Fatalf("the cache has %d pages of %d", cached, pages)
-			}
-			cached = w.do("pages drop %s", file)["cached"]
-			step(pages, 0, pages-cached, "pages read %s %d", file, pages) // small folios: a fault each
-			step(0, pages, 0, "pages map %s %d", file, pages)
-			fresh := holeFile(t, 0)
-			cached = 0
-			step(0, 0, 200, "pages write %s 200", fresh)
-			for name, v := range other.mark().since(oldOther) {
-				if v != 0 {
-					t.Errorf("another target's %s = %d", name, v)
+				cached = w.do("pages drop %s", file)["cached"]
+				step(pages, 0, pages-cached, "pages read %s %d", file, pages) // small folios: a fault each
+				step(0, pages, 0, "pages map %s %d", file, pages)
+				fresh := holeFile(t, 0)
+				cached = 0
+				step(0, 0, 200, "pages write %s 200", fresh)
+				for name, v := range other.mark().since(oldOther) {
+					if v != 0 {
+						t.Errorf("another target's %s = %d", name, v)
+					}
 				}
-			}
+			})
 			lossless(t, s)
 		})
 	}
