@@ -16,9 +16,8 @@ func byFamily(s *study, wanted string, want func(Series) (string, bool)) (select
 		}
 	}
 	for _, d := range s.dropped {
-		stays, ok := s.twins[d.Series]
-		if reason, wanted := want(s.rec.Series[d.Series]); ok && wanted && why[stays] == "" {
-			why[stays] = "It runs as " + d.Name + " does. " + reason
+		if reason, ok := want(s.rec.Series[d.Series]); ok && d.Reason == Duplicate && why[d.Like] == "" {
+			why[d.Like] = "It runs as " + d.Name + " does. " + reason
 		}
 	}
 	series := slices.Sorted(maps.Keys(why))

@@ -19,7 +19,6 @@ const (
 // learnable are the rows of the runs that may be learnt from, put end to end, for the series that passed the filter.
 type learnable struct {
 	kept    []int       // series of the recording
-	twins   map[int]int // series dropped as duplicates, and the one that stayed
 	values  [][]float64 // by position in kept: rows without gaps, counters as differences
 	dropped []Drop
 }
@@ -60,7 +59,7 @@ func prepare(s Series, runs []Section) (x []float64, counter bool) {
 // filter throws out series that are constant, have gaps, or say what another of their container says. prepared are
 // the values of all series. Of duplicates the cheapest stays, the first on a tie.
 func filter(r Recording, prepared [][]float64, runs []Section, price func(int) float64) learnable {
-	l := learnable{twins: map[int]int{}}
+	var l learnable
 	rows := make([][]float64, len(r.Series))
 	var byPrice []int
 	for i, s := range r.Series {
@@ -83,9 +82,8 @@ func filter(r Recording, prepared [][]float64, runs []Section, price func(int) f
 			return floats.Dot(normal[i], normal[j]) >= twin*float64(len(normal[i])-1)
 		})
 		if n >= 0 {
-			l.twins[i] = seen[c][n]
-			other := r.Series[seen[c][n]].Name
-			l.dropped = append(l.dropped, Drop{i, r.Series[i].Name, Duplicate, "It runs as " + other + " does, which costs no more.", seen[c][n]})
+			stays := seen[c][n]
+			l.dropped = append(l.dropped, Drop{i, r.Series[i].Name, Duplicate, "It runs as " + r.Series[stays].Name + " does, which costs no more.", stays})
 			continue
 		}
 		seen[c] = append(seen[c], i)

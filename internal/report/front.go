@@ -81,7 +81,7 @@ func (in Input) droppedSection(r analysis.Result) droppedSection {
 	for _, g := range []dropGroup{
 		{Reason: "constant", Meaning: "never, or hardly ever, move"},
 		{Reason: "gaps", Meaning: "have too few values"},
-		{Reason: "duplicate", Meaning: "run as another one of their container does"},
+		{Reason: analysis.Duplicate, Meaning: "run as another one of their container does"},
 	} {
 		for _, d := range r.Dropped {
 			if d.Reason != g.Reason {
