@@ -136,7 +136,7 @@ func (p *parquetFile) text(column int, v parquet.Value) (string, error) {
 	return number(x), err
 }
 
-// number is a cell in a column of numbers: NaN for null, seconds for a time.
+// number is a cell in a column of numbers: NaN for null, seconds for a time, decimals with their point.
 func (p *parquetFile) number(column int, v parquet.Value) (float64, error) {
 	if v.IsNull() {
 		return math.NaN(), nil
@@ -167,8 +167,13 @@ func (p *parquetFile) number(column int, v parquet.Value) (float64, error) {
 	if logical == nil {
 		return x, nil
 	}
-	if stamp, ok := logical.Value.(*format.TimestampType); ok && stamp.Unit.Value != nil {
-		return x * stamp.Unit.Value.Duration().Seconds(), nil
+	switch t := logical.Value.(type) {
+	case *format.TimestampType:
+		if t.Unit.Value != nil {
+			x *= t.Unit.Value.Duration().Seconds()
+		}
+	case *format.DecimalType:
+		x /= math.Pow10(int(t.Scale))
 	}
 	return x, nil
 }

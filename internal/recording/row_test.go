@@ -158,6 +158,22 @@ func TestWideParquet(t *testing.T) {
 	}
 }
 
+// Decimals are what databases write for 12.5; they are stored without the point.
+func TestDecimalParquet(t *testing.T) {
+	type row struct {
+		Time  int64 `parquet:"time"`
+		Short int32 `parquet:"short,decimal(1:9)"`
+		Long  int64 `parquet:"long,decimal(3:18)"`
+	}
+	got, err := ReadFiles(write(t, t.TempDir(), "a.parquet", parquetOf(t, row{1000, 125, 1}, row{1001, -5, 2500})), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]float64{{12.5, -.5}, {.001, 2.5}}, [][]float64{got.Series[0].Values, got.Series[1].Values}); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestBadParquet(t *testing.T) {
 	whole := parquetOf(t, wideRows()...)
 	type nested struct {
