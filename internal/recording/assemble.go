@@ -225,9 +225,9 @@ func (r *Recording) mark(tables []*table, x *axis, o Options) (err error) {
 	if len(slos) == 0 {
 		return nil
 	}
-	silent := 0
-	if r.SLO, silent, err = sloRows(sloSource, x.sorted(slos), x); silent > 0 && err == nil {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d of %d rows have no value of slo: they count as not violated.", silent, x.rows))
+	var known []bool
+	if r.SLO, known, err = sloRows(sloSource, x.sorted(slos), x); err == nil {
+		r.noteSilent(known, "of slo")
 	}
 	return err
 }

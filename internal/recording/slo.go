@@ -145,7 +145,7 @@ func (e *Expression) limit(s *analysis.Series) (float64, error) {
 // speak of from the others: they would predict themselves.
 func (r *Recording) judge(all []Expression) error {
 	r.SLO = make([]bool, len(r.Times))
-	out := map[string]bool{}
+	known, out := make([]bool, len(r.Times)), map[string]bool{}
 	for i := range all {
 		e := &all[i]
 		chosen, err := r.chosen(e)
@@ -158,6 +158,7 @@ func (r *Recording) judge(all []Expression) error {
 				return err
 			}
 			for row, v := range s.Values {
+				known[row] = known[row] || !math.IsNaN(v)
 				r.SLO[row] = r.SLO[row] || !e.below && v > limit || e.below && v < limit || e.orEqual && v == limit
 			}
 			out[s.Name] = true
@@ -169,6 +170,7 @@ func (r *Recording) judge(all []Expression) error {
 		}
 	}
 	r.Series = slices.DeleteFunc(r.Series, func(s analysis.Series) bool { return out[s.Name] })
+	r.noteSilent(known, "of what the SLO speaks of")
 	r.Notes = append(r.Notes, fmt.Sprintf("%d series that the SLO speaks of were left out: they would predict themselves.", len(out)))
 	return nil
 }

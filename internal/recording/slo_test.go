@@ -50,6 +50,27 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
+// Where nothing was measured of the SLO's series nothing is known, and a reader is told; one with a value is enough.
+func TestSilentRows(t *testing.T) {
+	for text, want := range map[string]string{
+		"runq_latency p99 > 50ms":         "3 series that",
+		"memory_working_set_bytes > 2KiB": "1 series that",
+		"web/runq_latency p99 > 50ms":     "1 of 4 rows have no value of what the SLO speaks of: they count as not violated.",
+	} {
+		e, err := ParseExpression(text, families)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := readText(t, sloText, Options{SLO: []Expression{e}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(r.Notes[0], want) {
+			t.Errorf("%s: %q, want %q first", text, r.Notes, want)
+		}
+	}
+}
+
 // short are names that tell the series of the test apart.
 func short(series []analysis.Series) (out []string) {
 	for _, s := range series {

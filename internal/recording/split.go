@@ -1,9 +1,9 @@
 package recording
 
 import (
-	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,12 +116,9 @@ func runRows(source string, marks []mark, x *axis) ([]analysis.Section, error) {
 	return out, nil
 }
 
-// errNoSLO says that no row of the series has a word about the SLO.
-var errNoSLO = errors.New("no row of the series has a value of slo; are the times of both from one clock?")
-
-// sloRows lays what marks say of the SLO on rows. silent is how many rows have no word.
-func sloRows(source string, marks []mark, x *axis) (slo []bool, silent int, err error) {
-	slo, known := make([]bool, x.rows), make([]bool, x.rows)
+// sloRows lays what marks say of the SLO on rows. known is false for rows without a word.
+func sloRows(source string, marks []mark, x *axis) (slo, known []bool, err error) {
+	slo, known = make([]bool, x.rows), make([]bool, x.rows)
 	for i, m := range marks {
 		if m.slo < 0 {
 			continue
@@ -132,13 +129,21 @@ func sloRows(source string, marks []mark, x *axis) (slo []bool, silent int, err 
 			slo[r] = slo[r] || m.slo == 1
 		}
 	}
+	if !slices.Contains(known, true) {
+		return nil, nil, &Fault{Source: source, What: "no row of the series has a value of slo; are the times of both from one clock?"}
+	}
+	return slo, known, nil
+}
+
+// noteSilent notes how many rows nothing is known of.
+func (r *Recording) noteSilent(known []bool, of string) {
+	silent := 0
 	for _, k := range known {
 		if !k {
 			silent++
 		}
 	}
-	if silent == x.rows {
-		return nil, silent, &Fault{Source: source, What: errNoSLO.Error()}
+	if silent > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d of %d rows have no value %s: they count as not violated.", silent, len(known), of))
 	}
-	return slo, silent, nil
 }
