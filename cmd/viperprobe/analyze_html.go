@@ -13,7 +13,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/report"
 )
 
-// writeHTML writes the report to the file of --html, whole or not at all.
+// writeHTML writes the report to the file of --html, which is not touched before all of it is made.
 func (a *analyzer) writeHTML(x *analyzed, families []*metric.Family) error {
 	in := report.Input{
 		Title: filepath.Base(x.source), Command: commandLine(os.Args), Version: readBuild().Version,
@@ -30,11 +30,7 @@ func (a *analyzer) writeHTML(x *analyzed, families []*metric.Family) error {
 	if err := report.Write(&page, in); err != nil {
 		return err
 	}
-	next := a.html + ".new"
-	if err := os.WriteFile(next, page.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := os.Rename(next, a.html); err != nil {
+	if err := os.WriteFile(a.html, page.Bytes(), 0o644); err != nil { // in place: it may be a device or a link
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
