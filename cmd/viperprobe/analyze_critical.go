@@ -67,7 +67,8 @@ func (a *analyzer) criticalDocument(x *analyzed, families []*metric.Family) ([]b
 	if name == "" {
 		name = objectName(strings.TrimSuffix(filepath.Base(x.source), filepath.Ext(x.source)) + "-" + string(r.Task))
 	}
-	return policy.WriteCritical(name, spec)
+	text, err := policy.WriteCritical(name, spec)
+	return append([]byte(criticalHead), text...), err
 }
 
 func (x *analyzed) evidence(r analysis.Result) policy.Evidence {
@@ -159,7 +160,7 @@ func (a *analyzer) printCriticalDocument(w io.Writer, x *analyzed, families []*m
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append([]byte(criticalHead), text...))
+	_, err = w.Write(text)
 	return err
 }
 
@@ -169,7 +170,7 @@ func (a *analyzer) writeCritical(x *analyzed, families []*metric.Family) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(a.critical, append([]byte(criticalHead), text...), 0o644); err != nil {
+	if err := os.WriteFile(a.critical, text, 0o644); err != nil {
 		return fmt.Errorf("write document: %w", err)
 	}
 	return nil
