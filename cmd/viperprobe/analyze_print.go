@@ -123,7 +123,7 @@ func (x *analyzed) printSideBySide(w io.Writer) error {
 	for _, r := range x.results {
 		cells := []string{r.Algorithm, strconv.Itoa(len(r.Critical)), rounded(math.Round(r.Cost*1000) / 1000)}
 		if s := r.Score; s != nil {
-			cells = append(cells, share(s.Recall), share(s.Precision), fmt.Sprintf("%.1f", s.FalsePerHour), fmt.Sprintf("%.0f s", s.MedianLead), fmt.Sprintf("%.2f", s.AP))
+			cells = append(cells, share(s.Recall), share(s.Precision), fmt.Sprintf("%.1f", s.FalsePerHour), fmt.Sprintf("%.0f s", math.Round(s.MedianLead)+0), fmt.Sprintf("%.2f", s.AP))
 		} else {
 			cells = append(cells, "", "", "", "", "")
 		}
