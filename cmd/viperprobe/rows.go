@@ -55,41 +55,23 @@ func printCSV(w io.Writer, f *metric.Family, rows iter.Seq2[store.Row, error]) e
 	if f.Kind == metric.Histogram {
 		header = []string{"time", "target", "label", "count", "sum", "p50", "p90", "p99"}
 	}
-	out := newRowsCSV(w, header)
+	out := csv.NewWriter(w) // it keeps its first fault until Flush
+	_ = out.Write(header)
 	for r, err := range rows {
 		if err != nil {
-			out.flush()
+			out.Flush()
 			return err
 		}
 		cells := []string{r.Time.UTC().Format(stamp), r.Target, r.Label()}
 		if f.Kind == metric.Histogram {
-			cells = append(cells, histogramCells(r)...)
+			cells = append(cells, number(r.Count), number(r.Sum), number(r.P50), number(r.P90), number(r.P99))
 		} else {
 			cells = append(cells, number(r.Value))
 		}
-		out.write(cells)
+		_ = out.Write(cells)
 	}
-	return out.flush()
-}
-
-// A rowsCSV keeps its first fault until flush.
-type rowsCSV struct{ w *csv.Writer }
-
-func newRowsCSV(w io.Writer, header []string) *rowsCSV {
-	out := &rowsCSV{csv.NewWriter(w)}
-	out.write(header)
-	return out
-}
-
-func (o *rowsCSV) write(cells []string) { _ = o.w.Write(cells) }
-
-func (o *rowsCSV) flush() error {
-	o.w.Flush()
-	return o.w.Error()
-}
-
-func histogramCells(r store.Row) []string {
-	return []string{number(r.Count), number(r.Sum), number(r.P50), number(r.P90), number(r.P99)}
+	out.Flush()
+	return out.Error()
 }
 
 // A jsonRow is a row as `query -o json` prints it.
