@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -135,7 +136,8 @@ func (x *analyzed) printSideBySide(w io.Writer) error {
 	for _, r := range x.results {
 		if r.Score != nil {
 			s := r.Score
-			_, err := fmt.Fprintf(w, "\nOn runs held out: %s in %.1f h; average precision by chance %.2f.\n", plural(s.Events.Episodes, "violation"), s.Events.Hours, s.Chance)
+			_, err := fmt.Fprintf(w, "\nOn runs held out: %s in %v; average precision by chance %.2f.\n", plural(s.Events.Episodes, "violation"),
+				time.Duration(s.Events.Hours*float64(time.Hour)).Round(time.Second), s.Chance)
 			return err
 		}
 	}
