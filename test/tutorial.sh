@@ -9,6 +9,7 @@ mount -t tmpfs none /run
 root=$PWD
 block() { awk -v want="$1" '/^```sh$/ { n++; on = n == want; next } /^```$/ { on = 0 } on' "$root/docs/tutorial.md"; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/viperprobe-tutorial.XXXXXX")
+mkdir -p bin # a link to nothing is no place to build into
 ln -s "$PWD"/{bin,cmd,examples,internal,catalogue,go.mod,go.sum,Makefile} "$work"
 cd "$work"
 bash -c "$(block 1)" >first.log 2>&1 &
