@@ -2,7 +2,7 @@
 # vm.sh [-k KERNEL]... PACKAGE|TEST-BINARY... [-- TEST-FLAG...]
 #
 # Runs Go tests as root on Debian's cloud kernels (default: -k 6.1 -k 6.12) under QEMU without KVM, all kernels at once.
-# Each package is compiled to a static test binary and started in its own folder of the guest, with its testdata.
+# Each package is compiled to a static test binary (tag vm) and started in its own folder of the guest, with its testdata.
 # The guest has cgroup v2 with every controller, tracefs, busybox, runc, Redis, a blank disk /dev/vda, an ext4 one on
 # /disk, and VIPERPROBE_VM=1 in the environment. Example: test/vm.sh -k 6.12 ./internal/probe -- -test.run Sched
 #   TIMEOUT=600 seconds per kernel · MEM=1024 MiB · MODS="more kernel modules" · KEEP=1 keeps the work folder
@@ -46,7 +46,7 @@ payload() {
       folder=$(basename "$s"); mkdir -p "$root/src/$folder"; cp "$s" "$root/src/$folder/vm.test"
     else
       folder=$(cd "$repo" && go list -f '{{.Dir}}' "$s"); folder=${folder#"$repo"/}; mkdir -p "$root/src/$folder"
-      (cd "$repo" && CGO_ENABLED=0 go test -c -o "$root/src/$folder/vm.test" "$s")
+      (cd "$repo" && CGO_ENABLED=0 go test -c -tags vm -o "$root/src/$folder/vm.test" "$s")
       [ -f "$root/src/$folder/vm.test" ] || { echo "vm: $s has no tests" >&2; return 1; }
       [ ! -d "$repo/$folder/testdata" ] || cp -r "$repo/$folder/testdata" "$root/src/$folder/"
     fi
