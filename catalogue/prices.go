@@ -1,10 +1,12 @@
 package catalogue
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/csv"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +90,7 @@ func readPrograms(text string) (out []metric.Price, err error) {
 	return out, nil
 }
 
-// WritePrices writes a table in the order of the catalogue.
+// WritePrices writes a table in the order of the catalogue, of each family its first row.
 func WritePrices(w io.Writer, rows []PriceRow) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"family", "each", "ns", "how", "programs"}) // errors stay in the writer
@@ -109,6 +111,26 @@ func WritePrices(w io.Writer, rows []PriceRow) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// UpdatePrices puts rows in place of those of the same families in the table of a file.
+func UpdatePrices(file string, rows []PriceRow) error {
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("update prices: %w", err)
+	}
+	before, err := ReadPrices(bytes.NewReader(old))
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := WritePrices(&out, slices.Concat(rows, before)); err != nil {
+		return fmt.Errorf("write prices: %w", err)
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("update prices: %w", err)
+	}
+	return nil
 }
 
 // priceOf is the row of the table that has a family's price.

@@ -1,11 +1,43 @@
 package catalogue
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"viperprobe.dev/viperprobe/internal/metric"
 )
+
+// What is measured anew takes the place of what was, and the rest stays as it is.
+func TestUpdatePrices(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "prices.csv")
+	if err := os.WriteFile(file, []byte(prices), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	row := PriceRow{Family: "forks", Each: "process", Ns: 123, How: "measured", Programs: []metric.Price{{Program: "process_fork", Open: 120, Closed: 60, Runs: 1}}}
+	if err := UpdatePrices(file, []PriceRow{row}); err != nil {
+		t.Fatal(err)
+	}
+	want, err := Prices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want[slices.IndexFunc(want, func(r PriceRow) bool { return r.Family == "forks" })] = row
+	r, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, err := ReadPrices(r)
+	byName := cmpopts.SortSlices(func(a, b PriceRow) bool { return a.Family < b.Family })
+	if d := cmp.Diff(want, got, byName); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+}
 
 // Every family has a class of cost that comes from the table, and what is measured by
 // default is cheap enough to be always on.

@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"bytes"
 	"flag"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,22 +39,9 @@ func BenchmarkFilePrices(b *testing.B) {
 	rows := []catalogue.PriceRow{{Family: "file", Each: "target", Ns: sum / n, How: "measured"}}
 	b.ReportMetric(rows[0].Ns, "ns/family")
 	b.ReportMetric(0, "ns/op")
-	if *pricesFile == "" {
-		return
-	}
-	old, err := os.ReadFile(*pricesFile)
-	if err != nil {
-		b.Fatal(err)
-	}
-	before, err := catalogue.ReadPrices(bytes.NewReader(old))
-	if err != nil {
-		b.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := catalogue.WritePrices(&out, append(rows, before...)); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(*pricesFile, out.Bytes(), 0o644); err != nil {
-		b.Fatal(err)
+	if *pricesFile != "" {
+		if err := catalogue.UpdatePrices(*pricesFile, rows); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

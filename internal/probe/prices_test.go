@@ -1,9 +1,7 @@
 package probe
 
 import (
-	"bytes"
 	"flag"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -180,28 +178,10 @@ func BenchmarkPrices(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
-	updatePrices(b, rows)
-}
-
-// updatePrices puts rows in place of those of the same families.
-func updatePrices(b *testing.B, rows []catalogue.PriceRow) {
-	if *pricesFile == "" {
-		return
-	}
-	old, err := os.ReadFile(*pricesFile)
-	if err != nil {
-		b.Fatal(err)
-	}
-	before, err := catalogue.ReadPrices(bytes.NewReader(old))
-	if err != nil {
-		b.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := catalogue.WritePrices(&out, append(rows, before...)); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(*pricesFile, out.Bytes(), 0o644); err != nil {
-		b.Fatal(err)
+	if *pricesFile != "" {
+		if err := catalogue.UpdatePrices(*pricesFile, rows); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
