@@ -225,6 +225,8 @@ func (o *object) link(name string) error {
 		}
 		if err == nil {
 			o.links[name] = l
+		} else {
+			o.uncount(name, o.copies)
 		}
 	}
 	if err == nil {

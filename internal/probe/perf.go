@@ -73,8 +73,11 @@ func (o *object) uncount(program string, cpus int) {
 		if f.Perf == nil || !slices.Contains(rung, program) {
 			continue
 		}
+		counters := o.coll.Maps[f.Name+"_counters"]
 		for cpu := range cpus {
-			_ = o.coll.Maps[f.Name+"_counters"].Delete(uint32(cpu)) // it may have none
+			if counters != nil {
+				_ = counters.Delete(uint32(cpu)) // it may have none
+			}
 		}
 	}
 }

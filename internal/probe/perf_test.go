@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/catalogue"
@@ -79,6 +81,27 @@ func TestCountersBelongToWhoRan(t *testing.T) {
 	after := w.quiet()
 	if got := tg.mark().since(old)["cpu_cycles"]; got < 700 || got > after.Minor-before.Minor {
 		t.Errorf("%d faults after a pause, the worker had %d", got, after.Minor-before.Minor)
+	}
+}
+
+// A program that cannot be attached leaves no counter open: the CPU has few.
+func TestCountersOfWhatIsNotAttached(t *testing.T) {
+	s := softwareCounters(t)
+	if err := s.Want(nil); err != nil {
+		t.Fatal(err)
+	}
+	o := s.objects["pmu"]
+	if err := o.coll.Programs["pmu_cycles"].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Want(find(t, s, pmuNames...)); err == nil {
+		t.Error("a program that is closed was attached")
+	}
+	if err := o.coll.Maps["cpu_cycles_counters"].Delete(uint32(0)); !errors.Is(err, ebpf.ErrKeyNotExist) {
+		t.Errorf("the counter of CPU 0 is open still (%v)", err)
+	}
+	if err := o.coll.Maps["llc_misses_counters"].Delete(uint32(0)); err != nil {
+		t.Errorf("the counter of a program that is attached is not open: %v", err)
 	}
 }
 
