@@ -90,8 +90,8 @@ func (n *interfaces) look(h *Host, at string) error {
 	}
 	pid := h.member(at)
 	machine, err := h.spaces.machine(h)
-	if pid == "" || ended(err) {
-		return nil
+	if pid == "" || err != nil {
+		return alive(err)
 	}
 	n.dir = filepath.Join(h.Proc, pid)
 	if n.process, err = unix.Open(n.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
