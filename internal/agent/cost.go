@@ -187,10 +187,7 @@ func (b *billing) programs(costs []probe.Cost) {
 			}
 		}
 	}
-	users := map[string]probe.User{}
-	for _, u := range b.probes.Users() {
-		users[u.Program] = u
-	}
+	users := b.probes.Users()
 	for _, c := range costs {
 		u, span := users[c.Program], seconds
 		if u.Every > 0 { // so many windows, however many ticks fell into this one

@@ -82,10 +82,10 @@ func TestCostAddsUp(t *testing.T) {
 	}
 	used, every := map[string]bool{}, 0.0
 	if err := r.do(func() error {
-		for _, u := range r.probes.Users() {
-			used[u.Program] = u.Every == 0
+		for name, u := range r.probes.Users() {
+			used[name] = u.Every == 0
 			for _, p := range bill.Programs {
-				if p.Program == u.Program {
+				if p.Program == name {
 					every += p.CPUPercent
 				}
 			}

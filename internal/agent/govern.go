@@ -120,10 +120,7 @@ func (a *Agent) reading(costs []probe.Cost) budget.Reading {
 	cpu, bytes := map[*metric.Family]float64{}, map[*metric.Family]int{}
 	if a.probes != nil {
 		r.Bytes, bytes = a.probes.MapBytes(), a.probes.FamilyBytes()
-		users := map[string]probe.User{}
-		for _, u := range a.probes.Users() {
-			users[u.Program] = u
-		}
+		users := a.probes.Users()
 		for _, c := range costs {
 			u := users[c.Program]
 			if u.Every > 0 {

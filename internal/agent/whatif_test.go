@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -17,9 +18,7 @@ func TestForecast(t *testing.T) {
 	programs := func() (names []string) {
 		if err := r.do(func() error {
 			bytes = r.probes.MapBytes()
-			for _, u := range r.probes.Users() {
-				names = append(names, u.Program)
-			}
+			names = slices.Sorted(maps.Keys(r.probes.Users()))
 			return nil
 		}); err != nil {
 			t.Fatal(err)

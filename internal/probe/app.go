@@ -283,7 +283,7 @@ func (a *AppFiles) Sweep(alive func(pid int) bool) error {
 // appTaskBytes is the size of struct app_task: 8 calls.
 const appTaskBytes = 8 * 24
 
-// uprobe reports whether a program is attached to files, by AttachApp.
+// uprobe reports whether a program is attached to files, by AppFiles.Attach.
 func (o *object) uprobe(program string) bool {
 	return strings.HasPrefix(o.spec.Programs[program].SectionName, "uprobe")
 }

@@ -107,16 +107,15 @@ func (c Cost) PerSecond() float64 { return float64(c.Runs) / c.Window.Seconds() 
 // Mean is the time of one run.
 func (c Cost) Mean() time.Duration { return c.Time / time.Duration(max(1, c.Runs)) }
 
-// A User is a program that is attached now, and the families that need it.
+// A User is a program that is attached now.
 type User struct {
-	Program  string
-	Families []*metric.Family
-	Every    int // an iterator, run once in so many windows; 0: it runs by events
+	Families []*metric.Family // that need it
+	Every    int              // an iterator, run once in so many windows; 0: it runs by events
 }
 
-// Users lists the programs of what is wanted now, in the order of their names.
-func (s *Set) Users() []User {
-	var out []User
+// Users are the programs of what is wanted now, by their names.
+func (s *Set) Users() map[string]User {
+	out := map[string]User{}
 	for _, o := range s.objects {
 		families := map[string][]*metric.Family{}
 		for _, f := range o.wanted {
@@ -125,17 +124,16 @@ func (s *Set) Users() []User {
 			}
 		}
 		for p, of := range families {
-			u := User{Program: p, Families: of}
+			u := User{Families: of}
 			if o.iters[p] != nil {
 				u.Every = 1
 				if strings.HasSuffix(p, "_pass") {
 					u.Every = passEvery
 				}
 			}
-			out = append(out, u)
+			out[p] = u
 		}
 	}
-	slices.SortFunc(out, func(a, b User) int { return strings.Compare(a.Program, b.Program) })
 	return out
 }
 
