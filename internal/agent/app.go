@@ -61,7 +61,9 @@ func (t *tree) chooseApps(x *target, now time.Time) {
 	latency := false
 	for _, f := range x.wants {
 		if f.Tier == metric.App {
-			probes = t.a.plan.AppProbes(x.Target, now)
+			if probes == nil {
+				probes = t.a.plan.AppProbes(x.Target, now)
+			}
 			latency = latency || f.Kind == metric.Histogram
 		}
 	}

@@ -171,7 +171,7 @@ func (w *appWorker) fit(s *appSite) {
 		ends = ends || r.latency
 	}
 	if s.end != nil && !ends {
-		w.close1(s, &s.end, len(s.to))
+		w.unhook(s, &s.end, len(s.to))
 	}
 	if ends && s.end == nil && len(s.to) > 0 { // first, so that no call is without its end
 		s.end = w.attach(s, s.to, true)
@@ -203,7 +203,7 @@ func (w *appWorker) attach(s *appSite, at []probe.AppOffset, end bool) io.Closer
 	return link
 }
 
-func (w *appWorker) close1(s *appSite, link *io.Closer, offsets int) {
+func (w *appWorker) unhook(s *appSite, link *io.Closer, offsets int) {
 	if *link == nil {
 		return
 	}
@@ -215,8 +215,8 @@ func (w *appWorker) close1(s *appSite, link *io.Closer, offsets int) {
 }
 
 func (w *appWorker) detach(s *appSite) {
-	w.close1(s, &s.begin, len(s.from))
-	w.close1(s, &s.end, len(s.to))
+	w.unhook(s, &s.begin, len(s.from))
+	w.unhook(s, &s.end, len(s.to))
 }
 
 // release lets go of a site for a target; the last one detaches it.

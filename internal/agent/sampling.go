@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -69,13 +70,26 @@ func (t *tree) share() error {
 	return errors.Join(faults...)
 }
 
+// sampled reports whether a share of some family's events is wanted anywhere.
+func (t *tree) sampled() bool {
+	for _, m := range t.templates {
+		if len(m.ratios) > 0 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.targets, func(x *target) bool { return len(x.ratios) > 0 })
+}
+
 func (t *tree) setShares() error {
-	most, sampled := map[*metric.Family]float64{}, false
+	sampled := t.sampled()
+	if !sampled && !t.sampling {
+		return nil
+	}
+	most := map[*metric.Family]float64{}
 	for _, m := range t.templates {
 		for _, f := range m.wants {
 			most[f] = max(most[f], m.ratios.of(f))
 		}
-		sampled = sampled || len(m.ratios) > 0
 	}
 	for _, x := range t.targets {
 		for _, f := range x.probed {
@@ -83,10 +97,6 @@ func (t *tree) setShares() error {
 				most[f] = max(most[f], x.ratios.of(f))
 			}
 		}
-		sampled = sampled || len(x.ratios) > 0
-	}
-	if !sampled && !t.sampling {
-		return nil
 	}
 	t.sampling = true // while shares change
 	p := period(t.a.plan.Interval)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -41,18 +40,19 @@ type trial struct {
 	weighing
 	cgroups map[uint64]uint32 // slots by id
 	highest uint32
-	names   []*metric.Family // all that is wanted
+	wanted  []*metric.Family // of any target
 }
 
 // trial prepares one: who the targets are, and what the plan wants of each.
 func (a *Agent) trial(p policy.Plan) (*trial, error) {
 	t := &trial{weighing: weighing{a: a, interval: max(p.Interval, time.Millisecond)}, cgroups: map[uint64]uint32{}}
-	wanted := map[*metric.Family]bool{}
+	wanted, now := map[*metric.Family]bool{}, time.Now()
 	err := a.do(func() error {
 		for _, x := range a.tree.targets {
 			y := &target{Target: x.Target, slot: x.slot}
+			wants := p.For(x.Target, now)
 			for _, f := range a.families {
-				if _, ok := p.For(x.Target, time.Now())[f.Name]; !ok || !belongs(f, x) {
+				if _, ok := wants[f.Name]; !ok || !belongs(f, x) {
 					continue
 				}
 				y.wants, wanted[f] = append(y.wants, f), true
@@ -70,7 +70,7 @@ func (a *Agent) trial(p policy.Plan) (*trial, error) {
 	})
 	for _, f := range a.families {
 		if wanted[f] {
-			t.names = append(t.names, f)
+			t.wanted = append(t.wanted, f)
 		}
 	}
 	if err != nil || a.probes == nil {
@@ -93,12 +93,12 @@ func (t *trial) run(ctx context.Context) (metric.Bill, error) {
 		faults = append(faults, t.probes.SetCgroup(id, probe.Cgroup{Slot: slot}))
 	}
 	// What this kernel refuses is refused in force, too: it has no price.
-	_ = t.probes.Want(t.names)
+	_ = t.probes.Want(t.wanted)
 	for _, x := range t.targets {
 		faults = append(faults, t.probes.Switch(x.slot, x.probed))
 	}
 	t.probes.Pass() // sockets that are older than the trial
-	faults = append(faults, t.probes.Reserve(t.highest, t.names), t.probes.Tick())
+	faults = append(faults, t.probes.Reserve(t.highest, t.wanted), t.probes.Tick())
 	if err := errors.Join(faults...); err != nil {
 		return metric.Bill{}, fmt.Errorf("try plan: %w", err)
 	}
@@ -112,6 +112,7 @@ func (t *trial) run(ctx context.Context) (metric.Bill, error) {
 	}
 	t.probes.Pass()
 	if err := t.probes.Tick(); err != nil {
+		t.weighing.close()
 		return metric.Bill{}, fmt.Errorf("try plan: %w", err)
 	}
 	b := t.billing()
@@ -181,7 +182,7 @@ func (t *trial) complete(f *metric.Forecast) {
 	}
 	n := &f.Then.Node
 	n.Series += f.Now.Node.Series // of what has no price, the agent's own
-	for c := range maps.Values(now) {
+	for _, c := range now {
 		n.Series -= c.Series
 		if c.Tier != metric.Event {
 			passes -= c.CPUPercent
