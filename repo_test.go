@@ -82,7 +82,7 @@ var homes = map[string][]string{
 	"gonum.org/v1/gonum":                                 {"internal/analysis"},
 	"k8s.io":                                             {"internal/kube"},
 	"golang.org/x/arch":                                  {"internal/symbol"}, // decodes instructions
-	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "cmd/*", "test/bench", "test/governor", "test/bench-sampling"},
+	"golang.org/x/sys":                                   {"internal/probe", "internal/cgroup", "internal/agent", "internal/lab", "internal/tui", "internal/kerneltest", "cmd/*", "test/bench", "test/bench-sampling"},
 }
 
 // The agent is root on every node: its closure must stay small enough to be reviewed, and free of cluster rights.

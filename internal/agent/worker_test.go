@@ -47,7 +47,7 @@ func work(in io.Reader, out io.Writer) {
 		case "write":
 			fmt.Fprintln(out, write(n))
 		case "storm":
-			stopStorm = storm(n)
+			stopStorm = kerneltest.Storm(n)
 			fmt.Fprintln(out, n)
 		case "calm":
 			stopStorm()

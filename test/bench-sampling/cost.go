@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // A question is a family, and a load of what it counts.
@@ -80,7 +82,7 @@ func (b *bench) measure(l *line, m mode) error {
 func (b *bench) printCost(l *line) {
 	fmt.Printf("\n## %s: %s\n\n| looked at | handler, ns over an empty program | gone | load: p50 of a unit, ns | added | CPU a unit, ns | added |\n|---|--:|--:|--:|--:|--:|--:|\n", l.family, l.load)
 	nobody := mode{"off", 0}
-	whole, p50, cpu := median(l.handler[mode{"windows", 1}]), median(l.p50[nobody]), median(l.cpu[nobody])
+	whole, p50, cpu := rig.Median(l.handler[mode{"windows", 1}]), rig.Median(l.p50[nobody]), rig.Median(l.cpu[nobody])
 	fmt.Printf("| nothing attached | 0 | 100 %% | %.0f | | %.0f | |\n", p50, cpu)
 	for _, m := range modes() {
 		if m == nobody || len(l.p50[m]) == 0 {
@@ -90,8 +92,8 @@ func (b *bench) printCost(l *line) {
 		if m.ratio == 1 {
 			name = "everything"
 		}
-		ns := median(l.handler[m])
-		fmt.Printf("| %s | %.1f | %.0f %% | %.0f | %+.0f | %.0f | %+.0f |\n", name, ns, 100*(1-ns/whole), median(l.p50[m]), median(l.p50[m])-p50, median(l.cpu[m]), median(l.cpu[m])-cpu)
+		ns := rig.Median(l.handler[m])
+		fmt.Printf("| %s | %.1f | %.0f %% | %.0f | %+.0f | %.0f | %+.0f |\n", name, ns, 100*(1-ns/whole), rig.Median(l.p50[m]), rig.Median(l.p50[m])-p50, rig.Median(l.cpu[m]), rig.Median(l.cpu[m])-cpu)
 	}
 }
 

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -34,8 +32,7 @@ const batch = 64
 // play runs a role of a load in this process.
 func play(role string) error {
 	if role == "pong" {
-		for hand(3, unix.SYS_READ) && hand(4, unix.SYS_WRITE) {
-		}
+		rig.Pong()
 		return nil
 	}
 	limit, err := time.ParseDuration(os.Getenv(timeEnv))
@@ -113,37 +110,13 @@ func read() (unit, end func() error, err error) {
 	}, f.Close, nil
 }
 
-var one [1]byte
-
-// hand moves one byte. System calls are made directly, so that Go's scheduler has no
-// part in it.
-func hand(fd int, call uintptr) bool {
-	n, _, _ := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&one)), 1)
-	return n == 1
-}
-
 // ping hands a byte to a child on the same CPU and back: two switches.
 func ping() (unit, end func() error, err error) {
-	var there, back [2]int
-	if err := errors.Join(unix.Pipe2(there[:], unix.O_CLOEXEC), unix.Pipe2(back[:], unix.O_CLOEXEC)); err != nil {
+	p, err := rig.NewPing(roleEnv + "=pong")
+	if err != nil {
 		return nil, nil, err
 	}
-	child := exec.Command("/proc/self/exe")
-	child.Env = append(os.Environ(), roleEnv+"=pong")
-	child.ExtraFiles = []*os.File{os.NewFile(uintptr(there[0]), "there"), os.NewFile(uintptr(back[1]), "back")}
-	if err := child.Start(); err != nil {
-		return nil, nil, err
-	}
-	for _, f := range child.ExtraFiles {
-		f.Close()
-	}
-	unit = func() error {
-		if !hand(there[1], unix.SYS_WRITE) || !hand(back[0], unix.SYS_READ) {
-			return errors.New("the child has ended")
-		}
-		return nil
-	}
-	return unit, func() error { unix.Close(there[1]); return child.Wait() }, nil
+	return p.Once, p.End, nil
 }
 
 // start runs a load in a cgroup, on CPU 0, until its end.
@@ -153,7 +126,7 @@ func start(g *rig.Group, role string, limit time.Duration) (run, error) {
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.Command("taskset", "--cpu-list", "0", self)
+	cmd := rig.Pinned("0", self)
 	cmd.Env = append(os.Environ(), roleEnv+"="+role, timeEnv+"="+limit.String(), "GOMAXPROCS=1", "GOGC=off")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -168,13 +141,6 @@ func start(g *rig.Group, role string, limit time.Duration) (run, error) {
 		return r, fmt.Errorf("load %s: %w", role, err)
 	}
 	return r, nil
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	return slices.Sorted(slices.Values(v))[len(v)/2]
 }
 
 // number prints a ratio.

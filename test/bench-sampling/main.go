@@ -8,15 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"viperprobe.dev/viperprobe/internal/cgroup"
-	"viperprobe.dev/viperprobe/internal/kerneltest"
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // A bench is the options, and what was found.
@@ -51,11 +47,7 @@ func main() {
 }
 
 func (b *bench) run(sections []string) (err error) {
-	host, err := cgroup.Find("/")
-	if err != nil {
-		return err
-	}
-	unlock, err := kerneltest.Lock()
+	host, unlock, err := rig.Begin()
 	if err != nil {
 		return err
 	}
@@ -67,11 +59,11 @@ func (b *bench) run(sections []string) (err error) {
 	if err != nil {
 		return err
 	}
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
+	machine, err := rig.Machine()
+	if err != nil {
 		return err
 	}
-	fmt.Printf("Kernel %s, %d CPUs, medians of %d rounds in turn, loads of %v.\n", unix.ByteSliceToString(u.Release[:]), runtime.NumCPU(), b.rounds, b.limit)
+	fmt.Printf("%s, medians of %d rounds in turn, loads of %v.\n", machine, b.rounds, b.limit)
 	for _, s := range []struct {
 		name string
 		run  func() error

@@ -1,14 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
-	"syscall"
-	"time"
 
 	"viperprobe.dev/viperprobe/test/rig"
 )
@@ -54,7 +51,7 @@ func (b *bench) response() error {
 
 func (r *response) print() {
 	fmt.Printf("\n## Redis, GET over 50 connections on loopback: %s\n\n| looked at | p50, us | requests/s | against nothing attached |\n|---|--:|--:|--:|\n", r.name)
-	base := median(r.rate[mode{"off", 0}])
+	base := rig.Median(r.rate[mode{"off", 0}])
 	for _, m := range modes() {
 		name := m.kind + ", " + number(m.ratio)
 		switch m.ratio {
@@ -63,65 +60,39 @@ func (r *response) print() {
 		case 1:
 			name = "everything"
 		}
-		fmt.Printf("| %s | %.0f | %.0f | %+.1f %% |\n", name, median(r.p50[m]), median(r.rate[m]), 100*(median(r.rate[m])/base-1))
+		fmt.Printf("| %s | %.0f | %.0f | %+.1f %% |\n", name, rig.Median(r.p50[m]), rig.Median(r.rate[m]), 100*(rig.Median(r.rate[m])/base-1))
 	}
 }
 
-func (b *bench) startRedis() (stop func(), port string, err error) {
+func (b *bench) startRedis() (stop func(), port int, err error) {
 	stop = func() {}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return stop, "", err
+	if port, err = rig.FreePort(); err != nil {
+		return stop, 0, err
 	}
-	if _, port, err = net.SplitHostPort(l.Addr().String()); err != nil {
-		return stop, "", err
-	}
-	l.Close()
-	cmd := exec.Command("taskset", "--cpu-list", "0", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd := rig.Pinned("0", rig.Redis(port, os.TempDir())...)
 	if err := b.subject.group.Start(cmd); err != nil {
-		return stop, "", fmt.Errorf("%w (%w)", errTools, err)
+		return stop, 0, fmt.Errorf("%w (%w)", errTools, err)
 	}
-	stop = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
-	if !rig.Poll(10*time.Second, func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}) {
-		return stop, "", fmt.Errorf("redis-server does not answer at port %s", port)
-	}
-	return stop, port, nil
+	return func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }, port, rig.Listens(port)
 }
 
 // answer finds requests/s and the median latency in redis-benchmark's lines.
 var answer = regexp.MustCompile(`"GET","([0-9.]+)","[0-9.]+","[0-9.]+","([0-9.]+)"`)
 
-func (r *response) ask(g *rig.Group, port string, m mode) error {
-	cmd := exec.Command("taskset", "--cpu-list", "1", "redis-benchmark", "-p", port, "-c", "50", "-n", strconv.Itoa(requests), "-t", "get", "--csv")
+func (r *response) ask(g *rig.Group, port int, m mode) error {
+	cmd := rig.Pinned("1", "redis-benchmark", "-p", strconv.Itoa(port), "-c", "50", "-n", strconv.Itoa(requests), "-t", "get", "--csv")
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
+	var text bytes.Buffer
+	cmd.Stdout = &text
 	if err := g.Start(cmd); err != nil {
 		return fmt.Errorf("%w (%w)", errTools, err)
-	}
-	text := make([]byte, 0, 4096)
-	for buf := make([]byte, 4096); ; {
-		n, err := out.Read(buf)
-		text = append(text, buf[:n]...)
-		if err != nil {
-			break
-		}
 	}
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("redis-benchmark: %w", err)
 	}
-	found := answer.FindSubmatch(text)
+	found := answer.FindSubmatch(text.Bytes())
 	if found == nil {
-		return fmt.Errorf("redis-benchmark says %q", text)
+		return fmt.Errorf("redis-benchmark says %q", text.Bytes())
 	}
 	rate, _ := strconv.ParseFloat(string(found[1]), 64)
 	p50, _ := strconv.ParseFloat(string(found[2]), 64)

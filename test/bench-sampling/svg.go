@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // A panel is one plot of the picture: a value over the ratio, which is drawn by its
@@ -81,7 +83,7 @@ func (b *bench) draw() []byte {
 	dearest := 100.0 // 1 in n may cost more than everything
 	for i := range b.lines {
 		l := &b.lines[i]
-		whole, name := median(l.handler[mode{"windows", 1}]), l.family
+		whole, name := rig.Median(l.handler[mode{"windows", 1}]), l.family
 		if len(l.beside) > 0 {
 			name += ", hook shared with a whole family"
 		}
@@ -89,7 +91,7 @@ func (b *bench) draw() []byte {
 			c := curve{name + ": " + kind, colours[i], kind != "windows", map[float64]float64{}}
 			for m, v := range l.handler {
 				if m.kind == kind || m.ratio == 1 {
-					c.at[m.ratio] = 100 * median(v) / whole
+					c.at[m.ratio] = 100 * rig.Median(v) / whole
 					dearest = max(dearest, c.at[m.ratio])
 				}
 			}
@@ -105,13 +107,13 @@ func (b *bench) draw() []byte {
 			c := curve{r.name + ": " + kind, colours[i], kind != "windows", map[float64]float64{}}
 			for m, v := range r.p50 {
 				if m.kind == kind || m.ratio == 1 {
-					c.at[m.ratio] = median(v)
-					most = max(most, median(v))
+					c.at[m.ratio] = rig.Median(v)
+					most = max(most, rig.Median(v))
 				}
 			}
 			responses = append(responses, c)
 		}
-		least = min(least, median(r.p50[mode{"off", 0}]))
+		least = min(least, rig.Median(r.p50[mode{"off", 0}]))
 	}
 	p := panel{64, 50, 380, 250, "Handler cost, % of looking at every event", " %", math.Ceil(dearest/20) * 20}
 	p.draw(&out, costs)

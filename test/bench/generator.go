@@ -12,15 +12,18 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // An order is a load: open loop at a rate, whatever the answers do, or closed (rate 0),
 // each connection asking again when it is answered.
 type order struct {
-	Protocol, Port string
-	Conns          int
-	Rate           float64 // requests a second
-	Seconds        float64
+	Protocol string
+	Port     int
+	Conns    int
+	Rate     float64 // requests a second
+	Seconds  float64
 }
 
 // An outcome is what a load met with. Latencies, in seconds, run from when a request was due.
@@ -48,7 +51,7 @@ func load() error {
 		return err
 	}
 	if err := g.run(); err != nil {
-		return fmt.Errorf("port %s: %w", o.Port, err)
+		return fmt.Errorf("port %d: %w", o.Port, err)
 	}
 	return json.NewEncoder(os.Stdout).Encode(g.outcome())
 }
@@ -186,7 +189,7 @@ func (s *software) loadWith(o order) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	cmd := pinned(fmt.Sprintf("1-%d", runtime.NumCPU()-1), self)
+	cmd := rig.Pinned(fmt.Sprintf("1-%d", runtime.NumCPU()-1), self)
 	cmd.Env = append(os.Environ(), roleEnv+"=load", "GOMAXPROCS=1", "GOGC=off")
 	var said strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(text)), &said, os.Stderr
@@ -196,7 +199,7 @@ func (s *software) loadWith(o order) (outcome, error) {
 	late := time.AfterFunc(time.Duration((o.Seconds+20)*float64(time.Second)), func() { cmd.Process.Kill() })
 	defer late.Stop()
 	if err := cmd.Wait(); err != nil {
-		return out, fmt.Errorf("load of port %s: %w", o.Port, err)
+		return out, fmt.Errorf("load of port %d: %w", o.Port, err)
 	}
 	return out, json.Unmarshal([]byte(said.String()), &out)
 }

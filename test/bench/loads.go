@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // Connections of a load, and its levels: shares of what the same load reaches without
@@ -113,7 +114,7 @@ func (b *bench) capacity(s *software) (rates, error) {
 			}
 			runs = append(runs, float64(o.Answers)/o.Seconds)
 		}
-		full[v.name] = median(runs)
+		full[v.name] = rig.Median(runs)
 	}
 	return full, nil
 }
@@ -192,10 +193,10 @@ func printMet(name string, runs, nothing []met) {
 	perRequest := func(m met) float64 { return 1e6 * m.server / float64(max(1, m.Answers)) }
 	machine := func(m met) float64 { return 100 * m.busy / m.Seconds / float64(runtime.NumCPU()) }
 	own := func(m met) float64 { return 100 * m.subject / m.Seconds / float64(runtime.NumCPU()) }
-	fmt.Printf("| %s | %.0f | %s | %s | %s | %s | %.0f | %.2f | %.1f | %.2f |\n", name, median(of(runs, rate)),
+	fmt.Printf("| %s | %.0f | %s | %s | %s | %s | %.0f | %.2f | %.1f | %.2f |\n", name, rig.Median(of(runs, rate)),
 		spread(of(runs, us("p50")), "%.0f"), paired(of(runs, us("p50")), of(nothing, us("p50"))),
 		spread(of(runs, us("p99")), "%.0f"), paired(of(runs, us("p99")), of(nothing, us("p99"))),
-		median(of(runs, us("p99.9"))), median(of(runs, perRequest)), median(of(runs, machine)), median(of(runs, own)))
+		rig.Median(of(runs, us("p99.9"))), rig.Median(of(runs, perRequest)), rig.Median(of(runs, machine)), rig.Median(of(runs, own)))
 }
 
 // paired is the median, over rounds, of the change against the same round, with its
@@ -211,7 +212,7 @@ func paired(mine, base []float64) string {
 		return ""
 	}
 	low, high := medianInterval(len(change))
-	return fmt.Sprintf("%+.1f %% (%+.1f to %+.1f)", median(change), change[low], change[high])
+	return fmt.Sprintf("%+.1f %% (%+.1f to %+.1f)", rig.Median(change), change[low], change[high])
 }
 
 // medianInterval gives the ranks, from 0, of a 95 % interval of the median of n values:

@@ -7,14 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"viperprobe.dev/viperprobe/internal/cgroup"
-	"viperprobe.dev/viperprobe/internal/kerneltest"
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // A bench is the options, and where it runs.
@@ -54,20 +51,17 @@ func main() {
 }
 
 func (b *bench) run(sections []string) error {
-	var err error
-	if b.host, err = cgroup.Find("/"); err != nil {
-		return err
-	}
-	unlock, err := kerneltest.Lock()
+	host, unlock, err := rig.Begin()
 	if err != nil {
 		return err
 	}
+	b.host = host
 	defer func() { unlock() }()
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
+	machine, err := rig.Machine()
+	if err != nil {
 		return err
 	}
-	fmt.Printf("Kernel %s, %d CPUs, medians of %d rounds in turn, spread in brackets.\n", unix.ByteSliceToString(u.Release[:]), runtime.NumCPU(), b.rounds)
+	fmt.Printf("%s, medians of %d rounds in turn, spread in brackets.\n", machine, b.rounds)
 	for _, s := range []struct {
 		name string
 		run  func() error

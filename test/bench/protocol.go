@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,16 +49,12 @@ type conn struct {
 }
 
 // dial connects and asks once.
-func dial(name, port string) (*conn, error) {
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, err
-	}
+func dial(name string, port int) (_ *conn, err error) {
 	c := &conn{protocol: protocols(name)}
 	if c.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, err
 	}
-	err = errors.Join(unix.Connect(c.fd, &unix.SockaddrInet4{Port: n, Addr: [4]byte{127, 0, 0, 1}}),
+	err = errors.Join(unix.Connect(c.fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}),
 		unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
 		unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}))
 	if err == nil && c.hello != nil {

@@ -7,9 +7,10 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 // roleEnv makes this program a part of a load.
@@ -21,7 +22,7 @@ func play(role string) int {
 	case "ping":
 		err = ping()
 	case "pong":
-		err = pong()
+		rig.Pong()
 	case "tenant":
 		err = tenant()
 	case "load":
@@ -32,14 +33,6 @@ func play(role string) int {
 		return 1
 	}
 	return 0
-}
-
-var one [1]byte
-
-// hand moves one byte.
-func hand(fd int, call uintptr) bool {
-	n, _, _ := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&one)), 1)
-	return n == 1
 }
 
 // What a tenant has: connections with both ends, and threads beside Go's own.

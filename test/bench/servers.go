@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -20,7 +19,7 @@ import (
 type server struct {
 	name     string
 	protocol string // of package-level protocols
-	port     string
+	port     int
 	group    *rig.Group
 }
 
@@ -44,7 +43,7 @@ func (b *bench) startServers(dir string, names []string) (*software, error) {
 		if err != nil {
 			return s, err
 		}
-		port, err := freePort()
+		port, err := rig.FreePort()
 		if err != nil {
 			return s, errors.Join(err, g.Remove())
 		}
@@ -52,10 +51,13 @@ func (b *bench) startServers(dir string, names []string) (*software, error) {
 		s.servers = append(s.servers, v)
 		switch name {
 		case "nginx":
-			err = s.startNginx(v)
+			var command []string
+			if command, err = rig.Nginx(port, dir, "access_log off;", `location / { return 200 "ok\n"; }`); err == nil {
+				err = s.serve(v, command...)
+			}
 		case "redis":
 			v.protocol = "redis"
-			err = s.serve(v, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
+			err = s.serve(v, rig.Redis(port, dir)...)
 		case "postgresql":
 			v.protocol = "postgresql"
 			err = s.startPostgreSQL(v)
@@ -73,20 +75,6 @@ func (b *bench) startServers(dir string, names []string) (*software, error) {
 
 func (b *bench) newGroup(name string) (*rig.Group, error) {
 	return rig.NewGroup(b.host, fmt.Sprintf("/vp-bench-%d-%s", os.Getpid(), name), "cpu", "cpuacct", "memory")
-}
-
-func (s *software) startNginx(v *server) error {
-	config := fmt.Sprintf(`worker_processes 1; daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
-events { worker_connections 1024; }
-http { access_log off; keepalive_requests 100000000;
-  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
-  server { listen 127.0.0.1:%[2]s; location / { return 200 "ok\n"; } } }
-`, s.dir, v.port)
-	file := filepath.Join(s.dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		return err
-	}
-	return s.serve(v, "nginx", "-p", s.dir, "-c", file, "-e", filepath.Join(s.dir, "error.log"))
 }
 
 // startPostgreSQL makes a database in a folder of the user postgres, as whom alone it runs.
@@ -112,21 +100,21 @@ func (s *software) startPostgreSQL(v *server) error {
 	if out, err := initialise.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	return s.serve(v, append(as, filepath.Join(bin, "postgres"), "-D", data, "-p", v.port, "-k", data, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")...)
+	return s.serve(v, append(as, filepath.Join(bin, "postgres"), "-D", data, "-p", strconv.Itoa(v.port), "-k", data, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")...)
 }
 
 // startEnvoy puts Envoy in front of nginx, which has to be there.
 func (s *software) startEnvoy(v *server, program string) error {
-	upstream := ""
+	upstream := 0
 	for _, o := range s.servers {
 		if o.name == "nginx" {
 			upstream = o.port
 		}
 	}
-	if upstream == "" || program == "" {
+	if upstream == 0 || program == "" {
 		return errors.New("it needs nginx before it in -servers, and -envoy (make bench-overhead gives it)")
 	}
-	config := strings.NewReplacer("LISTEN", v.port, "UPSTREAM", upstream).Replace(envoyConfig)
+	config := strings.NewReplacer("LISTEN", strconv.Itoa(v.port), "UPSTREAM", strconv.Itoa(upstream)).Replace(envoyConfig)
 	file := filepath.Join(s.dir, "envoy.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return err
@@ -154,26 +142,9 @@ const envoyConfig = `static_resources:
     load_assignment: { cluster_name: web, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: UPSTREAM } } } }] }] }
 `
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
-}
-
-// pinned is a command on some CPUs that ends with this program.
-func pinned(cpus string, command ...string) *exec.Cmd {
-	cmd := exec.Command("taskset", append([]string{"--cpu-list", cpus}, command...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd
-}
-
 // serve starts a server and waits until it answers.
 func (s *software) serve(v *server, command ...string) error {
-	cmd := pinned("0", command...)
+	cmd := rig.Pinned("0", command...)
 	if err := v.group.Start(cmd); err != nil {
 		return err
 	}
@@ -185,7 +156,7 @@ func (s *software) serve(v *server, command ...string) error {
 		}
 		return err == nil
 	}) {
-		return fmt.Errorf("it does not answer at port %s", v.port)
+		return fmt.Errorf("it does not answer at port %d", v.port)
 	}
 	return nil
 }

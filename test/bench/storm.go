@@ -1,15 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/test/rig"
 )
@@ -56,15 +52,15 @@ func (b *bench) storm() error {
 			}
 			runs = append(runs, ns)
 		}
-		times[s.name] = append(times[s.name], median(runs))
+		times[s.name] = append(times[s.name], rig.Median(runs))
 		return nil
 	}); err != nil {
 		return err
 	}
-	base := median(times["nothing"])
+	base := rig.Median(times["nothing"])
 	fmt.Printf("\n## Added time per switch, two processes on one CPU\n\n| subject | ns per switch | added |\n|---|---|---|\n")
 	for _, s := range subjects {
-		fmt.Printf("| %s | %s | %+.0f |\n", s.name, spread(times[s.name], "%.0f"), median(times[s.name])-base)
+		fmt.Printf("| %s | %s | %+.0f |\n", s.name, spread(times[s.name], "%.0f"), rig.Median(times[s.name])-base)
 	}
 	return nil
 }
@@ -75,7 +71,7 @@ func pingPong(g *rig.Group) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command("taskset", "--cpu-list", "0", self)
+	cmd := rig.Pinned("0", self)
 	cmd.Env = append(os.Environ(), roleEnv+"=ping", "GOMAXPROCS=1")
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
@@ -88,38 +84,21 @@ func pingPong(g *rig.Group) (float64, error) {
 	return strconv.ParseFloat(strings.TrimSpace(out.String()), 64)
 }
 
-// ping hands a byte to a child and back for half a second. System calls are made
-// directly, so that Go's scheduler has no part in it.
+// ping hands a byte to a child and back for half a second, and prints what a switch took.
 func ping() error {
-	var there, back [2]int
-	if err := errors.Join(unix.Pipe2(there[:], unix.O_CLOEXEC), unix.Pipe2(back[:], unix.O_CLOEXEC)); err != nil {
+	p, err := rig.NewPing(roleEnv + "=pong")
+	if err != nil {
 		return err
-	}
-	child := exec.Command("/proc/self/exe")
-	child.Env = append(os.Environ(), roleEnv+"=pong")
-	child.ExtraFiles = []*os.File{os.NewFile(uintptr(there[0]), "there"), os.NewFile(uintptr(back[1]), "back")}
-	if err := child.Start(); err != nil {
-		return err
-	}
-	for _, f := range child.ExtraFiles {
-		f.Close()
 	}
 	n, began := 0, time.Now()
 	for time.Since(began) < 500*time.Millisecond {
 		for range 1000 {
-			if !hand(there[1], unix.SYS_WRITE) || !hand(back[0], unix.SYS_READ) {
-				return errors.New("the child has ended")
+			if err := p.Once(); err != nil {
+				return err
 			}
 		}
 		n += 2000
 	}
 	fmt.Println(float64(time.Since(began).Nanoseconds()) / float64(n))
-	unix.Close(there[1])
-	return child.Wait()
-}
-
-func pong() error {
-	for hand(3, unix.SYS_READ) && hand(4, unix.SYS_WRITE) {
-	}
-	return nil
+	return p.End()
 }

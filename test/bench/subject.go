@@ -133,16 +133,9 @@ func (r *running) rss() (total float64, err error) {
 	return total, nil
 }
 
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	return slices.Sorted(slices.Values(v))[len(v)/2]
-}
-
 // spread is a median with the least and the most.
 func spread(v []float64, format string) string {
-	return fmt.Sprintf(format+" ("+format+" - "+format+")", median(v), slices.Min(v), slices.Max(v))
+	return fmt.Sprintf(format+" ("+format+" - "+format+")", rig.Median(v), slices.Min(v), slices.Max(v))
 }
 
 // inTurn runs every subject once a round, each round beginning with another.

@@ -11,8 +11,8 @@ import (
 
 	"viperprobe.dev/viperprobe/catalogue"
 	"viperprobe.dev/viperprobe/internal/cgroup"
-	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 type options struct {
@@ -39,11 +39,7 @@ func main() {
 }
 
 func run(o options) error {
-	host, err := cgroup.Find("/")
-	if err != nil {
-		return err
-	}
-	unlock, err := kerneltest.Lock()
+	host, unlock, err := rig.Begin()
 	if err != nil {
 		return err
 	}

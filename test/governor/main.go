@@ -15,15 +15,17 @@ import (
 	"viperprobe.dev/viperprobe/catalogue"
 	"viperprobe.dev/viperprobe/internal/agent"
 	"viperprobe.dev/viperprobe/internal/budget"
-	"viperprobe.dev/viperprobe/internal/cgroup"
-	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/test/rig"
 )
 
 func main() {
-	if os.Getenv(stormEnv) != "" {
-		storm()
+	if length := os.Getenv(stormEnv); length != "" {
+		if err := storm(length); err != nil {
+			fmt.Fprintln(os.Stderr, "storm:", err)
+			os.Exit(1)
+		}
 		return
 	}
 	d := &drawing{}
@@ -103,15 +105,11 @@ func (d *drawing) step(s budget.Step) {
 }
 
 func (d *drawing) run() (err error) {
-	unlock, err := kerneltest.Lock()
+	host, unlock, err := rig.Begin()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	host, err := cgroup.Find("/")
-	if err != nil {
-		return err
-	}
 	d.began = time.Now()
 	families := catalogue.Families()
 	a, err := agent.New(agent.Options{Host: host, Families: families, Object: catalogue.Object, Sinks: []agent.Sink{d}, Governed: d.step})

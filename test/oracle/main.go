@@ -12,8 +12,6 @@ import (
 	"os"
 
 	"viperprobe.dev/viperprobe/catalogue"
-	"viperprobe.dev/viperprobe/internal/cgroup"
-	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/test/rig"
 )
 
@@ -42,11 +40,7 @@ func main() {
 }
 
 func run(o options) (err error) {
-	host, err := cgroup.Find("/")
-	if err != nil {
-		return err
-	}
-	unlock, err := kerneltest.Lock()
+	host, unlock, err := rig.Begin()
 	if err != nil {
 		return err
 	}

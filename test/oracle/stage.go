@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/test/rig"
@@ -42,7 +40,7 @@ func (s *stage) start() error {
 		}
 	}
 	for _, name := range []string{"redis", "nginx"} {
-		port, err := freePort()
+		port, err := rig.FreePort()
 		if err != nil {
 			return err
 		}
@@ -52,50 +50,26 @@ func (s *stage) start() error {
 	if err := s.prefill(); err != nil {
 		return err
 	}
-	redis := exec.Command("redis-server", "--port", strconv.Itoa(s.ports["redis"]), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
-	if err := s.serve("redis", redis); err != nil {
+	if err := s.serve("redis", rig.Redis(s.ports["redis"], s.dir)); err != nil {
 		return err
 	}
-	config := fmt.Sprintf(`worker_processes 1; daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
-events { worker_connections 1024; }
-http { access_log %[1]s/access.log; keepalive_requests 100000000;
-  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
-  server { listen 127.0.0.1:%[2]d; location / { return 200 "ok\n"; } } }
-`, s.dir, s.ports["nginx"])
-	file := filepath.Join(s.dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		return err
-	}
-	return s.serve("nginx", exec.Command("nginx", "-p", s.dir, "-c", file, "-e", filepath.Join(s.dir, "error.log")))
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	nginx, err := rig.Nginx(s.ports["nginx"], s.dir, "access_log "+filepath.Join(s.dir, "access.log")+";", `location / { return 200 "ok\n"; }`)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return s.serve("nginx", nginx)
 }
 
-func (s *stage) address(name string) string { return fmt.Sprintf("127.0.0.1:%d", s.ports[name]) }
+func (s *stage) address(name string) string { return rig.Address(s.ports[name]) }
 
-func (s *stage) serve(name string, cmd *exec.Cmd) error {
+func (s *stage) serve(name string, command []string) error {
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.groups[name].Start(cmd); err != nil {
 		return err
 	}
 	s.servers[name], s.pids[name] = cmd, strconv.Itoa(cmd.Process.Pid)
-	if !rig.Poll(10*time.Second, func() bool {
-		c, err := net.Dial("tcp", s.address(name))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}) {
-		return fmt.Errorf("%s does not answer at %s", name, s.address(name))
-	}
-	return nil
+	return rig.Listens(s.ports[name])
 }
 
 // loads runs each load to its end.

@@ -8,11 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
-	"time"
 
 	"viperprobe.dev/viperprobe/test/rig"
 )
@@ -35,29 +32,17 @@ func limit(g *rig.Group, share float64, weight int) error {
 
 func (s *stage) startServers() error {
 	for _, name := range []string{"redis", "nginx"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := rig.FreePort()
 		if err != nil {
 			return err
 		}
-		s.ports[name] = l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
-			return err
-		}
+		s.ports[name] = port
 	}
-	config := fmt.Sprintf(`worker_processes 1; daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
-events { worker_connections 1024; }
-http { access_log off; keepalive_requests 100000000; root %[1]s; gzip on; gzip_min_length 1;
-  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
-  server { listen 127.0.0.1:%[2]d; } }
-`, s.dir, s.ports["nginx"])
-	file := filepath.Join(s.dir, "nginx.conf")
-	if err := errors.Join(os.WriteFile(file, []byte(config), 0o644), os.Chmod(s.dir, 0o755),
-		os.WriteFile(filepath.Join(s.dir, "index.html"), page(), 0o644)); err != nil {
+	nginx, err := rig.Nginx(s.ports["nginx"], s.dir, fmt.Sprintf("access_log off; root %s; gzip on; gzip_min_length 1;", s.dir), "")
+	if err := errors.Join(err, os.Chmod(s.dir, 0o755), os.WriteFile(filepath.Join(s.dir, "index.html"), page(), 0o644)); err != nil {
 		return err
 	}
-	redis := pinned("0", "redis-server", "--port", strconv.Itoa(s.ports["redis"]), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir)
-	nginx := pinned("0", "nginx", "-p", s.dir, "-c", file, "-e", filepath.Join(s.dir, "error.log"))
-	return errors.Join(s.serve("redis", redis), s.serve("nginx", nginx), fill(s.address("redis")))
+	return errors.Join(s.serve("redis", rig.Redis(s.ports["redis"], s.dir)), s.serve("nginx", nginx), fill(s.address("redis")))
 }
 
 // page is one that takes nginx some time to compress.
@@ -92,28 +77,13 @@ func fill(address string) error {
 	return err
 }
 
-// pinned is a command on some CPUs.
-func pinned(cpus string, args ...string) *exec.Cmd {
-	cmd := exec.Command("taskset", append([]string{"-c", cpus}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd
-}
+func (s *stage) address(name string) string { return rig.Address(s.ports[name]) }
 
-func (s *stage) address(name string) string { return fmt.Sprintf("127.0.0.1:%d", s.ports[name]) }
-
-func (s *stage) serve(name string, cmd *exec.Cmd) error {
+func (s *stage) serve(name string, command []string) error {
+	cmd := rig.Pinned("0", command...)
 	if err := s.groups[name].Start(cmd); err != nil {
 		return err
 	}
 	s.served = append(s.served, cmd)
-	if !rig.Poll(10*time.Second, func() bool {
-		c, err := net.Dial("tcp", s.address(name))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}) {
-		return fmt.Errorf("%s does not answer at %s", name, s.address(name))
-	}
-	return nil
+	return rig.Listens(s.ports[name])
 }

@@ -77,7 +77,7 @@ func (s *stage) role(name, cpus string, o order) (*exec.Cmd, *bytes.Buffer, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd, out := pinned(cpus, self), &bytes.Buffer{}
+	cmd, out := rig.Pinned(cpus, self), &bytes.Buffer{}
 	cmd.Env = append(os.Environ(), roleEnv+"="+name)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), out, os.Stderr
 	return cmd, out, s.groups[name].Start(cmd)

@@ -1,4 +1,4 @@
-package agent
+package kerneltest
 
 import (
 	"os/signal"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// storm makes n pairs of threads hand a byte to and fro, each pair on a CPU of its
+// Storm makes n pairs of threads hand a byte to and fro, each pair on a CPU of its
 // own: a switch for each byte, as fast as it goes, until stop.
-func storm(n int) (stop func()) {
+func Storm(n int) (stop func()) {
 	signal.Ignore(unix.SIGPIPE)
 	var over atomic.Bool
 	var all sync.WaitGroup
