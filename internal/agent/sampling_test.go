@@ -128,14 +128,15 @@ func TestSampledTargets(t *testing.T) {
 }
 
 // However often the ratio changes within a window, each event is scaled by the one
-// that it was counted under.
+// that it was counted under. A plan of 5 ms meets a window as a whole or not at all: of
+// 2,000,000 faults under some 400 plans the error is some 5 %, a fifth of what is allowed.
 func TestSampledUnderChange(t *testing.T) {
 	r := measureAll(t, "page_faults")
 	w := startSampled(t, r, "change")
 	plans := 0
-	got, want := w.measure(t, r, 500_000, func() {
+	got, want := w.measure(t, r, 2_000_000, func() {
 		plan := planOf(t, r.families, "page_faults")
-		plan.Rules = append(plan.Rules, w.want([]float64{0.5, 1, 0.1}[plans%3]))
+		plan.Rules = append(plan.Rules, w.want([]float64{0.5, 1, 0.25}[plans%3]))
 		plans++
 		if err := r.Apply(plan); err != nil {
 			t.Fatal(err)
