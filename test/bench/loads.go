@@ -157,7 +157,7 @@ func busy() (float64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("read /proc/stat: %w", err)
 		}
-		if i != 3 && i != 4 && i < 8 { // idle, iowait, guests
+		if i != 3 && i != 4 && i < 7 { // idle, iowait; steal and guests
 			total += n / 100
 		}
 	}
