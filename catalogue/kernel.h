@@ -140,6 +140,9 @@ struct sock {
 	struct {
 		int counter;
 	} sk_drops;
+	struct {
+		u32 qlen;
+	} sk_receive_queue;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct bpf_local_storage *sk_bpf_storage;
 };
@@ -160,6 +163,17 @@ struct mptcp_sock {
 };
 struct socket {
 	struct sock *sk;
+};
+struct unix_address {
+	struct {
+		struct {
+			int counter;
+		} refs;
+	} refcnt;
+};
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
 };
 struct sk_buff {
 	unsigned int len;

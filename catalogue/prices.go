@@ -38,7 +38,7 @@ func ReferenceRates() map[string]float64 {
 		"switch": 50_000, "fault": 20_000, "TLB flush": 10_000, "reclaim": 500, "stall": 100,
 		"syscall": 200_000, "failed syscall": 5_000, "file call": 20_000, "futex wait": 10_000, "softirq": 50_000, "interrupt": 20_000,
 		"cached page": 100_000, "new page": 5_000, "block request": 2_000,
-		"request": 10_000, "connection": 1_000, "failed connection": 50, "datagram": 10_000, "unix message": 5_000, "DNS query": 500, "dropped packet": 500,
+		"request": 10_000, "connection": 1_000, "failed connection": 50, "datagram": 10_000, "unix message": 5_000, "unix request": 2_000, "DNS query": 500, "dropped packet": 500,
 		"app call": 5_000, "process": 200, "signal": 1_000, "OOM kill": 0.1,
 		"task": 2_000, "socket": 2_000, "target": 100,
 	}

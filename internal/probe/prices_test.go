@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/catalogue"
 	"viperprobe.dev/viperprobe/internal/metric"
@@ -67,6 +68,8 @@ func loads() []load {
 			return func() { w.do("dns both c u 10000 3") }
 		}},
 		{"unix message", 1, unixNames, by("unix pair 1 20000 100")},
+		{"unix request", 1, unixRequestNames[:2], unixRequests}, // both ends are in the target
+		{"unix request", 2, unixRequestNames[2:], unixRequests},
 		{"process", 1, []string{"forks", "exits", "exit_codes"}, by("fork 1000 0")},
 		{"process", 1, []string{"execs"}, by("children 50 end,0")},
 		{"signal", 1, []string{"signals"}, by("fork 1000 0")},
@@ -128,6 +131,14 @@ func connections(b *testing.B, _ *Set, g *group) func() {
 		client.do("many 2000 1 4 %d", at)
 		server.answer()
 	}
+}
+
+func unixRequests(b *testing.B, _ *Set, g *group) func() {
+	server, client := startWorker(b, workerOptions{Cgroup: g}), startWorker(b, workerOptions{Cgroup: g})
+	pid := server.do("unix listen l %d", unix.SOCK_STREAM)["pid"]
+	client.do("unix connect c %d %d l", unix.SOCK_STREAM, pid)
+	server.tell("turn serve l 1 0 0")
+	return func() { client.do("turn ask c 20000 1") }
 }
 
 func refusals(b *testing.B, _ *Set, g *group) func() {

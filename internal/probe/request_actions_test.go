@@ -191,12 +191,14 @@ func connect(version string, port int) (int, error) {
 func serve(listener, connections int, wait, work time.Duration) (answer, error) {
 	a := answer{"requests": 0, "waited": 0, "worked": 0}
 	for range connections {
-		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		fd, from, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
 		if err != nil {
 			return nil, err
 		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-			return nil, err
+		if _, local := from.(*unix.SockaddrUnix); !local {
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+				return nil, err
+			}
 		}
 		for more := true; more; {
 			if more, err = serveOne(fd, wait, work, a); err != nil {

@@ -15,26 +15,52 @@ import (
 var unixNames = []string{"unix_bytes", "unix_messages"}
 
 // unixActions: "unix pair TYPE N BYTES" sends N messages over a pair of sockets and
-// reads each, after a look at it; "unix listen NAME" and "unix connect NAME PID
-// LISTENER" meet in the abstract name space.
+// reads each, after a look at it; "unix listen NAME TYPE" and "unix connect NAME TYPE PID
+// LISTENER [bound]" meet in the abstract name space, the latter with a name of its own
+// if it is bound; "unix each TYPE PID LISTENER TIMES" asks once on each connection.
 func unixActions() map[string]action {
 	return map[string]action{"unix": func(j *job, args []string) (answer, error) {
-		address := func(pid int, name string) unix.Sockaddr {
-			return &unix.SockaddrUnix{Name: fmt.Sprintf("@viperprobe-test-%d-%s", pid, name)}
-		}
-		if args[0] == "pair" {
+		switch args[0] {
+		case "pair":
 			return unixPair(number(args, 1), number(args, 2), number(args, 3))
+		case "listen":
+			fd, err := unixSocket(number(args, 2), args[1])
+			j.fds[args[1]] = fd
+			return answer{"pid": int64(os.Getpid())}, errors.Join(err, unix.Listen(fd, 8))
+		case "connect":
+			name := ""
+			if len(args) > 5 {
+				name = args[1]
+			}
+			fd, err := unixSocket(number(args, 2), name)
+			j.fds[args[1]] = fd
+			return nil, errors.Join(err, unix.Connect(fd, unixAddress(number(args, 3), args[4])))
 		}
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return nil, err
+		for range number(args, 4) {
+			fd, err := unixSocket(number(args, 1), "")
+			if err := errors.Join(err, unix.Connect(fd, unixAddress(number(args, 2), args[3]))); err != nil {
+				return nil, err
+			}
+			if _, err := ask(fd, 1, 1); err != nil {
+				return nil, err
+			}
+			unix.Close(fd)
 		}
-		j.fds[args[1]] = fd
-		if args[0] == "connect" {
-			return nil, unix.Connect(fd, address(number(args, 2), args[3]))
-		}
-		return answer{"pid": int64(os.Getpid())}, errors.Join(unix.Bind(fd, address(os.Getpid(), args[1])), unix.Listen(fd, 8))
+		return nil, nil
 	}}
+}
+
+func unixAddress(pid int, name string) unix.Sockaddr {
+	return &unix.SockaddrUnix{Name: fmt.Sprintf("@viperprobe-test-%d-%s", pid, name)}
+}
+
+// unixSocket makes a socket, bound where it has a name.
+func unixSocket(kind int, name string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err == nil && name != "" {
+		err = unix.Bind(fd, unixAddress(os.Getpid(), name))
+	}
+	return fd, err
 }
 
 func unixPair(kind, n, bytes int) (answer, error) {
@@ -140,8 +166,8 @@ func TestUnixBytes(t *testing.T) {
 				}
 			}
 			// The client makes the server's socket, and each has its own messages.
-			pid := k.do("unix listen l")["pid"]
-			peer.do("unix connect c %d l", pid)
+			pid := k.do("unix listen l %d", unix.SOCK_STREAM)["pid"]
+			peer.do("unix connect c %d %d l", unix.SOCK_STREAM, pid)
 			k.do("accept l s")
 			for range 20 {
 				peer.do("send c 300")
