@@ -36,7 +36,7 @@ func agentRows() []metric.Family {
 		}),
 		row(metric.Family{
 			Name: "agent_missed_events", Kind: metric.Counter, Unit: metric.One, Labels: program, Source: "bpf_prog_info.recursion_misses",
-			Help: "Events that a program did not see because it was interrupted by itself.",
+			Help: "Events that a program did not see because it was interrupted by itself, and no other program took in its place.",
 		}),
 		row(metric.Family{
 			Name: "agent_uncounted", Kind: metric.Counter, Unit: metric.One, Labels: []metric.Label{{Name: "group"}}, Source: "vp_failed of each hook group",

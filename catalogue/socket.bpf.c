@@ -111,16 +111,13 @@ static __always_inline bool shuts(int state)
 	return (state >= FIN_WAIT1 && state <= TIME_WAIT) || state == CLOSE_WAIT || state == LAST_ACK || state == CLOSING;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(socket_state, struct sock *sk, int from, int to)
+static __noinline int changed(struct sock *sk, int from, int to)
 {
 	struct socket_last *l;
 	struct tcp_sock *tp;
 	u32 slot;
 
-	/* The steps of a shutdown say nothing here. Part of them are made with interrupts
-	 * on: what interrupts this program with another state change is not seen by it. */
-	if (sk->sk_protocol != IPPROTO_TCP || shuts(to))
+	if (sk->sk_protocol != IPPROTO_TCP || shuts(to)) /* the steps of a shutdown say nothing here */
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
@@ -170,11 +167,49 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 			listen_drops(sk, l, slot);
 		else if (from != SYN_RECV)
 			ended(tp, l, slot);
-		fold(sk, tp, l, slot);
-		l->closed = true; /* tcp_disconnect may zero the counters after this */
+		seal(sk, tp, l, slot);
 		break;
 	}
 	return 0;
+}
+
+/* The kernel skips a program that was interrupted by itself. A process changes states
+ * with interrupts on, so a segment that comes in just then may change another socket's
+ * on the same CPU. The first program says that it is at work; the second sees each
+ * change once more, and takes those that the first was kept from. Nothing interrupts
+ * the second there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} socket_at_work SEC(".maps");
+u64 retaken_socket_state;
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state, struct sock *sk, int from, int to)
+{
+	u32 zero = 0;
+	volatile u64 *at_work = bpf_map_lookup_elem(&socket_at_work, &zero);
+
+	if (!at_work)
+		return 0;
+	*at_work = 1;
+	changed(sk, from, to);
+	*at_work = 0;
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state_again, struct sock *sk, int from, int to)
+{
+	u32 zero = 0;
+	volatile u64 *at_work = bpf_map_lookup_elem(&socket_at_work, &zero);
+
+	if (!at_work || !*at_work)
+		return 0;
+	__sync_fetch_and_add(&retaken_socket_state, 1);
+	return changed(sk, from, to);
 }
 
 SEC("tp_btf/tcp_destroy_sock")
@@ -184,7 +219,7 @@ int BPF_PROG(socket_destroy, struct sock *sk)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (l && tp && !l->closed && l->epoch == vp_epoch)
-		fold(sk, tp, l, owner(sk, l));
+		seal(sk, tp, l, owner(sk, l));
 	return 0;
 }
 

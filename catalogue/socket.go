@@ -3,7 +3,7 @@ package catalogue
 import "viperprobe.dev/viperprobe/internal/metric"
 
 func socketRows() []metric.Family {
-	tracked := []string{"socket_state", "socket_destroy", "socket_tick", "socket_pass"}
+	tracked := []string{"socket_state", "socket_state_again", "socket_destroy", "socket_tick", "socket_pass"}
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Owner, f.Object = metric.Network, metric.OwnerSocket, "socket"
 		if f.Kind == "" {

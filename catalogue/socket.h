@@ -131,26 +131,38 @@ static __always_inline struct counts read_counts(struct tcp_sock *tp, struct soc
 	return c;
 }
 
+/* The last fold of a connection may meet the tick's on another CPU. So a fold stands
+ * only where nobody folded since it looked, and the last one is exact and final: it
+ * takes back what was read too high (see payload), and marks bytes as SEALED, in which
+ * nothing counts before baseline or begin. */
+#define SEALED (1ULL << 63)
+
+static __always_inline void seal64(u64 *cell, u64 *last, u64 now)
+{
+	u64 old = __sync_lock_test_and_set(last, now | SEALED);
+
+	if (!(old & SEALED))
+		__sync_fetch_and_add(cell, now - old);
+}
+
 /* A value that is read a little too low (two words are not read at once) is left
  * for the next fold. */
 static __always_inline void fold64(u64 *cell, u64 *last, u64 now)
 {
 	u64 old = *last;
 
-	if ((s64)(now - old) <= 0)
+	if (old & SEALED || (s64)(now - old) <= 0)
 		return;
-	old = __sync_lock_test_and_set(last, now);
-	__sync_fetch_and_add(cell, now - old);
+	if (__sync_val_compare_and_swap(last, old, now) == old)
+		__sync_fetch_and_add(cell, now - old);
 }
 
 static __always_inline void fold32(u64 *cell, u32 *last, u32 now)
 {
 	u32 old = *last;
 
-	if (old == now)
-		return;
-	old = __sync_lock_test_and_set(last, now);
-	__sync_fetch_and_add(cell, (u64)(u32)(now - old));
+	if (old != now && __sync_val_compare_and_swap(last, old, now) == old)
+		__sync_fetch_and_add(cell, (u64)(u32)(now - old));
 }
 
 /* Time spent in a state counts in jiffies, and goes on while the state lasts. A value
@@ -159,9 +171,8 @@ static __always_inline u64 passed(u32 *last, u32 now)
 {
 	u32 old = *last;
 
-	if ((s32)(now - old) <= 0)
+	if ((s32)(now - old) <= 0 || __sync_val_compare_and_swap(last, old, now) != old)
 		return 0;
-	old = __sync_lock_test_and_set(last, now);
 	return (s64)(s32)(now - old) * vp_jiffy_ns;
 }
 
@@ -190,10 +201,19 @@ static __always_inline void fold_chronos(struct tcp_sock *tp, struct socket_last
 
 /* What was received without the FIN, which the kernel counts a little before it sets
  * the flag: the flag is looked at when all else is done. A FIN that came meanwhile
- * makes it a byte too low, which the next fold makes good. */
+ * makes it a byte too low, which the next fold makes good, or, where the flag is not
+ * set yet, too high, which the last fold takes back. */
 static __always_inline u64 payload(struct sock *sk, u64 received)
 {
 	return received && sk->__sk_common.skc_flags & (1UL << SOCK_DONE) ? received - 1 : received;
+}
+
+static __always_inline void fold_rest(struct tcp_sock *tp, struct socket_last *l, struct socket_cell *c, struct counts *n)
+{
+	fold32(&c->tcp_segments[IN], &l->segs_in, n->segs_in);
+	fold32(&c->tcp_segments[OUT], &l->segs_out, n->segs_out);
+	fold32(&c->tcp_retransmits, &l->retrans, n->retrans);
+	fold_chronos(tp, l, c);
 }
 
 static __always_inline void fold(struct sock *sk, struct tcp_sock *tp, struct socket_last *l, u32 slot)
@@ -205,11 +225,23 @@ static __always_inline void fold(struct sock *sk, struct tcp_sock *tp, struct so
 		return;
 	fold64(&c->tcp_sent_bytes, &l->sent, n.sent);
 	fold64(&c->tcp_acked_bytes, &l->acked, n.acked);
-	fold32(&c->tcp_segments[IN], &l->segs_in, n.segs_in);
-	fold32(&c->tcp_segments[OUT], &l->segs_out, n.segs_out);
-	fold32(&c->tcp_retransmits, &l->retrans, n.retrans);
+	fold_rest(tp, l, c, &n);
 	fold64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
-	fold_chronos(tp, l, c);
+}
+
+/* The last fold. The socket is locked: nothing changes meanwhile. */
+static __always_inline void seal(struct sock *sk, struct tcp_sock *tp, struct socket_last *l, u32 slot)
+{
+	struct socket_cell *c = bpf_map_lookup_elem(&socket_cells, &slot);
+	struct counts n = read_counts(tp, l);
+
+	if (!c)
+		return;
+	seal64(&c->tcp_sent_bytes, &l->sent, n.sent);
+	seal64(&c->tcp_acked_bytes, &l->acked, n.acked);
+	fold_rest(tp, l, c, &n);
+	seal64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
+	l->closed = true; /* tcp_disconnect may zero the counters after this */
 }
 
 /* Take what the socket has counted so far as the start. */

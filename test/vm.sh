@@ -5,12 +5,12 @@
 # Each package is compiled to a static test binary (tag vm) and started in its own folder of the guest, with its testdata.
 # The guest has cgroup v2 with every controller, tracefs, busybox, runc, Redis, a blank disk /dev/vda, an ext4 one on
 # /disk, and VIPERPROBE_VM=1 in the environment. Example: test/vm.sh -k 6.12 ./internal/probe -- -test.run Sched
-#   TIMEOUT=600 seconds per kernel · MEM=1024 MiB · MODS="more kernel modules" · KEEP=1 keeps the work folder
+#   TIMEOUT=1500 seconds per kernel · MEM=1024 MiB · MODS="more kernel modules" · KEEP=1 keeps the work folder
 #   MATRIX=1 compares what works with docs/kernels.md (matrix.sh): when all tests run
 # Fails when a test fails, when a kernel panics or oopses, on time-out, and when nothing ran. Prints every skip.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd); repo=${here%/*}; cache=$repo/.cache/kernels
-TIMEOUT=${TIMEOUT:-600} MEM=${MEM:-1024} MODS=${MODS:-} KEEP=${KEEP:-} MATRIX=${MATRIX:-}
+TIMEOUT=${TIMEOUT:-1500} MEM=${MEM:-1024} MODS=${MODS:-} KEEP=${KEEP:-} MATRIX=${MATRIX:-}
 # shellcheck source=vm-kernel.sh
 . "$here/vm-kernel.sh"
 

@@ -62,7 +62,8 @@ func (s *Set) Reserve(highest uint32, families []*metric.Family) error {
 }
 
 // Missed is how many events a program did not see because it was interrupted by
-// itself (recursion_misses).
+// itself (recursion_misses), less those that a second program took in its place, as
+// variable retaken_PROGRAM of its hook group counts them.
 type Missed struct {
 	Program string
 	Events  uint64
@@ -71,13 +72,14 @@ type Missed struct {
 // Missed lists the programs of all loaded hook groups.
 func (s *Set) Missed() []Missed {
 	var out []Missed
-	s.eachProgram(func(name string, st *ebpf.ProgramStats) {
-		out = append(out, Missed{name, st.RecursionMisses})
+	s.eachProgram(func(c *ebpf.Collection, name string, st *ebpf.ProgramStats) {
+		missed := st.RecursionMisses
+		out = append(out, Missed{name, missed - min(missed, variable(c, "retaken_"+name))})
 	})
 	return out
 }
 
-func (s *Set) eachProgram(f func(name string, st *ebpf.ProgramStats)) {
+func (s *Set) eachProgram(f func(c *ebpf.Collection, name string, st *ebpf.ProgramStats)) {
 	colls := []*ebpf.Collection{s.core}
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		if c := s.objects[name].coll; c != nil {
@@ -87,7 +89,7 @@ func (s *Set) eachProgram(f func(name string, st *ebpf.ProgramStats)) {
 	for _, c := range colls {
 		for _, name := range slices.Sorted(maps.Keys(c.Programs)) {
 			if st, err := c.Programs[name].Stats(); err == nil {
-				f(name, st)
+				f(c, name, st)
 			}
 		}
 	}
@@ -153,7 +155,7 @@ func (s *Set) Watch() *Window {
 	if w.stats, w.err = ebpf.EnableStats(0); w.err != nil {
 		return w
 	}
-	s.eachProgram(func(name string, st *ebpf.ProgramStats) { w.before[name] = *st })
+	s.eachProgram(func(_ *ebpf.Collection, name string, st *ebpf.ProgramStats) { w.before[name] = *st })
 	w.began = time.Now()
 	return w
 }
@@ -166,7 +168,7 @@ func (w *Window) End() ([]Cost, error) {
 	}
 	took := time.Since(w.began)
 	var out []Cost
-	w.set.eachProgram(func(name string, st *ebpf.ProgramStats) {
+	w.set.eachProgram(func(_ *ebpf.Collection, name string, st *ebpf.ProgramStats) {
 		if runs := st.RunCount - w.before[name].RunCount; runs > 0 {
 			out = append(out, Cost{name, runs, st.Runtime - w.before[name].Runtime, took})
 		}

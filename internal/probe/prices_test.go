@@ -204,7 +204,7 @@ type ran struct {
 // statistics are what the kernel says of the programs of a set.
 func statistics(s *Set) map[string]ran {
 	out := map[string]ran{}
-	s.eachProgram(func(name string, st *ebpf.ProgramStats) { out[name] = ran{st.RunCount, st.Runtime} })
+	s.eachProgram(func(_ *ebpf.Collection, name string, st *ebpf.ProgramStats) { out[name] = ran{st.RunCount, st.Runtime} })
 	return out
 }
 

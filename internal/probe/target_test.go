@@ -366,14 +366,10 @@ func lossless(t testing.TB, s *Set) {
 		if n := kernelCount(t, s, name, "vp_failed"); n != 0 {
 			t.Errorf("%s: vp_failed = %d", name, n)
 		}
-		for program, p := range o.coll.Programs {
-			stats, err := p.Stats()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if stats.RecursionMisses != 0 {
-				t.Errorf("%s: the kernel skipped %s %d times", name, program, stats.RecursionMisses)
-			}
+	}
+	for _, m := range s.Missed() {
+		if m.Events != 0 {
+			t.Errorf("the kernel skipped %s %d times", m.Program, m.Events)
 		}
 	}
 }
