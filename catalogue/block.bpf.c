@@ -12,14 +12,22 @@ enum { REQ_OP_READ, REQ_OP_WRITE, REQ_OP_FLUSH, REQ_OP_DISCARD };
 #define REQ_OP_MASK 0xff
 
 const volatile u64 on_block_latency, on_block_queue_latency, on_block_size, on_block_bytes, on_block_requests, on_block_errors;
+const volatile u64 on_block_device_latency, on_block_device_queue_latency, on_block_device_size, on_block_device_errors;
 
 enum { READ, WRITE, FLUSH, DISCARD, OTHER, OPERATIONS };
 VP_HISTOGRAM(block_latency);
 VP_HISTOGRAM(block_queue_latency);
 VP_HISTOGRAM(block_size);
 
+/* By device, flushes and discards are other operations. */
+enum { DEVICES = 16, DEVICE_OPERATIONS = 3, DEVICE_CELLS = DEVICES * DEVICE_OPERATIONS };
+VP_HISTOGRAM(block_device_latency);
+VP_HISTOGRAM(block_device_queue_latency);
+VP_HISTOGRAM(block_device_size);
+
 struct block_cell {
 	u64 block_bytes[OPERATIONS], block_requests[OPERATIONS], block_errors[OPERATIONS];
+	u64 block_device_errors[DEVICES];
 } __attribute__((aligned(64)));
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -45,6 +53,53 @@ struct {
 
 u32 vp_epoch; /* grows with each attachment */
 
+/* The numbers of devices, from 1 on in the order in which they were met, by name: major
+ * and minor are 0 for disks that are hidden behind another (NVMe multipath). 0 is all
+ * for which there is no number. */
+#define DISK_NAME 32
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DEVICES);
+	__type(key, char[DISK_NAME]);
+	__type(value, u32);
+} block_devices SEC(".maps");
+u32 vp_devices; /* numbers given */
+
+static __always_inline struct gendisk *disk_of(struct request *rq)
+{
+	if (bpf_core_field_exists(rq->q->disk))
+		return rq->q->disk;
+	return BPF_CORE_READ((struct request___before_5_17 *)rq, rq_disk); /* f3fa33acca9f */
+}
+
+static __always_inline u32 device_of(struct request *rq)
+{
+	struct gendisk *disk = disk_of(rq);
+	char name[DISK_NAME] = {};
+	u32 *known, number;
+
+	if (!disk || bpf_probe_read_kernel(name, sizeof(name), disk->disk_name))
+		return 0;
+	known = bpf_map_lookup_elem(&block_devices, name);
+	if (known)
+		return *known;
+	if (vp_devices >= DEVICES - 1)
+		return 0;
+	number = __sync_fetch_and_add(&vp_devices, 1) + 1;
+	if (number >= DEVICES)
+		return 0;
+	if (!bpf_map_update_elem(&block_devices, name, &number, BPF_NOEXIST))
+		return number;
+	known = bpf_map_lookup_elem(&block_devices, name); /* another CPU met it too */
+	return known ? *known : 0;
+}
+
+static __always_inline u64 families(void)
+{
+	return on_block_latency | on_block_queue_latency | on_block_size | on_block_bytes | on_block_requests | on_block_errors |
+	       on_block_device_latency | on_block_device_queue_latency | on_block_device_size | on_block_device_errors;
+}
+
 static __always_inline u32 operation_of(struct request *rq)
 {
 	u32 op = rq->cmd_flags & REQ_OP_MASK;
@@ -68,12 +123,11 @@ static __always_inline u32 owner(struct request *rq)
 SEC("tp_btf/block_rq_issue")
 int BPF_PROG(block_issue, struct request *rq)
 {
-	u64 all = on_block_latency | on_block_queue_latency | on_block_size | on_block_bytes | on_block_requests | on_block_errors;
 	u64 key = (u64)rq;
 	struct block_pending p = {};
 
 	p.slot = owner(rq);
-	if (!vp_on(p.slot, all))
+	if (!vp_on(p.slot, families()))
 		return 0;
 	p.gen = vp_gen(p.slot);
 	p.epoch = vp_epoch;
@@ -97,13 +151,33 @@ int BPF_PROG(block_requeue, struct request *rq)
 }
 
 /* The bound is checked where it is needed: 6.1 does not follow it through copies. */
-static __always_inline void count(u32 slot, u64 on, u64 *cells, u32 op, u64 n)
+static __always_inline void count(u64 *cells, u32 at, u32 size, u64 n)
 {
-	if (!vp_on(slot, on))
+	barrier_var(at);
+	if (at < size)
+		__sync_fetch_and_add(cells + at, n);
+}
+
+static __always_inline void done(struct request *rq, struct block_pending *p, u32 slot, u64 on)
+{
+	u64 took = bpf_ktime_get_ns() - p->issued, queued = p->issued > p->start ? p->issued - p->start : 0;
+	u32 op = p->operation;
+
+	if (on & on_block_latency)
+		vp_observe(&block_latency, slot, op, OPERATIONS, took);
+	if (p->start && on & on_block_queue_latency) /* none where the queue keeps no statistics */
+		vp_observe(&block_queue_latency, slot, op, OPERATIONS, queued);
+	if (p->bytes && on & on_block_size)
+		vp_observe_bytes(&block_size, slot, op, OPERATIONS, p->bytes);
+	if (!(on & (on_block_device_latency | on_block_device_queue_latency | on_block_device_size)))
 		return;
-	barrier_var(op);
-	if (op < OPERATIONS)
-		__sync_fetch_and_add(cells + op, n);
+	op = device_of(rq) * DEVICE_OPERATIONS + (op < FLUSH ? op : FLUSH);
+	if (on & on_block_device_latency)
+		vp_observe(&block_device_latency, slot, op, DEVICE_CELLS, took);
+	if (p->start && on & on_block_device_queue_latency)
+		vp_observe(&block_device_queue_latency, slot, op, DEVICE_CELLS, queued);
+	if (p->bytes && on & on_block_device_size)
+		vp_observe_bytes(&block_device_size, slot, op, DEVICE_CELLS, p->bytes);
 }
 
 /* Fires for each part of a request that the device completes; the last part is
@@ -111,31 +185,29 @@ static __always_inline void count(u32 slot, u64 on, u64 *cells, u32 op, u64 n)
 SEC("tp_btf/block_rq_complete")
 int BPF_PROG(block_complete, struct request *rq, unsigned char error, unsigned int bytes)
 {
-	u64 key = (u64)rq;
+	u64 key = (u64)rq, on;
 	struct block_pending *p = bpf_map_lookup_elem(&block_pending, &key);
 	struct block_cell *c;
-	u32 slot, op;
+	u32 slot;
 
 	if (!p || p->epoch != vp_epoch || p->start != rq->start_time_ns)
 		return 0;
 	slot = p->gen == vp_gen(p->slot) ? p->slot : VP_REMAINDER;
-	op = p->operation;
 	c = bpf_map_lookup_elem(&block_cells, &slot);
 	if (!c)
 		return 0;
-	if (error)
-		count(slot, on_block_errors, c->block_errors, op, 1);
-	else
-		count(slot, on_block_bytes, c->block_bytes, op, bytes);
+	on = vp_on(slot, families());
+	if (error && on & on_block_errors)
+		count(c->block_errors, p->operation, OPERATIONS, 1);
+	if (error && on & on_block_device_errors)
+		count(c->block_device_errors, device_of(rq), DEVICES, 1);
+	if (!error && on & on_block_bytes)
+		count(c->block_bytes, p->operation, OPERATIONS, bytes);
 	if (bytes < rq->__data_len)
 		return 0;
-	count(slot, on_block_requests, c->block_requests, op, 1);
-	if (vp_on(slot, on_block_latency))
-		vp_observe(&block_latency, slot, op, OPERATIONS, bpf_ktime_get_ns() - p->issued);
-	if (p->start && vp_on(slot, on_block_queue_latency)) /* none where the queue keeps no statistics */
-		vp_observe(&block_queue_latency, slot, op, OPERATIONS, p->issued > p->start ? p->issued - p->start : 0);
-	if (p->bytes && vp_on(slot, on_block_size))
-		vp_observe_bytes(&block_size, slot, op, OPERATIONS, p->bytes);
+	if (on & on_block_requests)
+		count(c->block_requests, p->operation, OPERATIONS, 1);
+	done(rq, p, slot, on);
 	p->epoch = 0; /* whatever becomes of the deletion (EBUSY under an update, before 6.2) */
 	bpf_map_delete_elem(&block_pending, &key);
 	return 0;

@@ -4,8 +4,14 @@ import "viperprobe.dev/viperprobe/internal/metric"
 
 func blockRows() []metric.Family {
 	operations := []metric.Label{{Name: "operation", Values: []string{"read", "write", "flush", "discard", "other"}}}
+	device := metric.Label{Name: "device", Found: 15}
+	devices := []metric.Label{device, {Name: "operation", Values: []string{"read", "write", "other"}}}
+	const which = " Whole disks by name, the first 15 that requests came to while it was measured; the rest is other."
 	row := func(f metric.Family) metric.Family {
-		f.Class, f.Tier, f.Labels, f.Owner, f.Object = metric.Disk, metric.Event, operations, metric.OwnerBio, "block"
+		f.Class, f.Tier, f.Owner, f.Object = metric.Disk, metric.Event, metric.OwnerBio, "block"
+		if f.Labels == nil {
+			f.Labels = operations
+		}
 		f.Rungs = [][]string{{"block_issue", "block_complete", "block_requeue"}}
 		f.Sampling = metric.Pairs
 		if f.Kind == "" {
@@ -44,6 +50,26 @@ func blockRows() []metric.Family {
 			Name: "block_errors", Unit: metric.One,
 			Help:   "Requests of the target that block devices failed, each failed part counted.",
 			Source: "block_rq_complete error",
+		}),
+		row(metric.Family{
+			Name: "block_device_errors", Unit: metric.One, Labels: []metric.Label{device},
+			Help:   "Requests of the target that a block device failed, each failed part counted: block_errors by device." + which,
+			Source: "block_rq_complete error, request_queue.disk",
+		}),
+		row(metric.Family{
+			Name: "block_device_latency", Sum: "block_requests", Kind: metric.Histogram, Unit: metric.Seconds, Labels: devices, OnDemand: true,
+			Help:   "How long a block device had requests of the target: block_latency by device." + which,
+			Source: "block_rq_issue to block_rq_complete, request_queue.disk",
+		}),
+		row(metric.Family{
+			Name: "block_device_queue_latency", Kind: metric.Histogram, Unit: metric.Seconds, Labels: devices, OnDemand: true,
+			Help:   "How long requests of the target were with the kernel before a block device had them: block_queue_latency by device." + which,
+			Source: "request.start_time_ns to block_rq_issue, request_queue.disk",
+		}),
+		row(metric.Family{
+			Name: "block_device_size", Kind: metric.Histogram, Unit: metric.Bytes, Labels: devices, OnDemand: true,
+			Help:   "Bytes of each request of the target to a block device: block_size by device." + which,
+			Source: "request.__data_len at block_rq_issue, request_queue.disk",
 		}),
 	}
 }

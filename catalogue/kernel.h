@@ -193,10 +193,20 @@ struct blkcg_gq {
 struct bio {
 	struct blkcg_gq *bi_blkg;
 };
+struct gendisk {
+	char disk_name[32];
+};
+struct request_queue {
+	struct gendisk *disk;
+};
 struct request {
+	struct request_queue *q;
 	unsigned int cmd_flags, __data_len;
 	u64 start_time_ns;
 	struct bio *bio;
+};
+struct request___before_5_17 {
+	struct gendisk *rq_disk;
 };
 
 #pragma clang attribute pop

@@ -83,10 +83,21 @@ const (
 )
 
 // A Label is one dimension of a family. Values lists the values in the order of
-// the kernel's cells; it is nil when they are found at run time (devices).
+// the kernel's cells; it is nil when they are found at run time (devices). Found is how
+// many of these a hook group tells apart, by the numbers that its map <object>_<name>s
+// gives their names from 1 on; cell 0 has all others.
 type Label struct {
 	Name   string   `json:"name"`
 	Values []string `json:"values,omitempty"`
+	Found  int      `json:"-"`
+}
+
+// Cells is how many cells of the kernel's a label takes.
+func (l *Label) Cells() int {
+	if l.Found > 0 {
+		return 1 + l.Found
+	}
+	return len(l.Values)
 }
 
 // A Family is one row of the catalogue: one named metric and everything that is

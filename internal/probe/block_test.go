@@ -13,15 +13,18 @@ import (
 	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
 
-var blockNames = []string{"block_latency", "block_queue_latency", "block_size", "block_bytes", "block_requests", "block_errors"}
+var (
+	blockNames  = []string{"block_latency", "block_queue_latency", "block_size", "block_bytes", "block_requests", "block_errors", "block_device_errors"}
+	deviceNames = []string{"block_device_latency", "block_device_queue_latency", "block_device_size"}
+)
 
 const removeLimit = 10 * time.Second
 
 // blockTarget makes a target with a worker whose IO is charged to it.
-func blockTarget(t testing.TB, s *Set) (*target, *worker, *group) {
+func blockTarget(t testing.TB, s *Set, more ...string) (*target, *worker, *group) {
 	t.Helper()
 	g := newGroup(t, nil)
-	tg := newTarget(t, s, blockNames, g)
+	tg := newTarget(t, s, append(more, blockNames...), g)
 	join := ioGroup(t, tg, g)
 	w := startWorker(t, workerOptions{})
 	join(w.pid)
@@ -71,10 +74,16 @@ func TestBlockRequestsAreThoseOfTheDisk(t *testing.T) {
 			t.Errorf("%s: latencies are %d ns in sum, the worker waited %d", name, sum, took)
 		}
 	}
-	// The disk's own time is whole milliseconds, from two clock readings of its own.
+	// The disk's own time is whole milliseconds, from two clock readings of its own. Between
+	// its last and ours is the end of our program: of an emulated machine, whose host may
+	// take the CPU there, only the greater part is asked for.
 	for name, ms := range map[string]uint64{"write": is.WriteTime - was.WriteTime, "read": is.ReadTime - was.ReadTime} {
 		sum := m["block_queue_latency/"+name+"/sum"] + m["block_latency/"+name+"/sum"]
-		if slack := uint64(2e6 + 30*50e3); sum+slack < ms*1e6 || sum > ms*1e6+slack {
+		slack := uint64(2e6 + 30*50e3)
+		if os.Getenv("VIPERPROBE_VM") == "1" {
+			slack += ms * 1e6 / 2
+		}
+		if sum+slack < ms*1e6 || sum > ms*1e6+slack {
 			t.Errorf("%s: %d ns in queue and device, the disk says %d ms", name, sum, ms)
 		}
 	}
@@ -164,7 +173,7 @@ func ioStat(t *testing.T, g *group, key string) (n uint64) {
 func TestBlockErrors(t *testing.T) {
 	needLoop(t)
 	s := want(t, blockNames...)
-	kerneltest.Exact(t, "block_errors")
+	kerneltest.Exact(t, "block_errors", "block_device_errors")
 	d := smallLoop(t)
 	tg, w, _ := blockTarget(t, s)
 	d.settle(t)
@@ -176,6 +185,7 @@ func TestBlockErrors(t *testing.T) {
 		t.Fatal("no write went wrong")
 	}
 	m.same(t, "block_errors/write", uint64(a["errors"]))
+	m.same(t, "block_device_errors/"+d.name, uint64(a["errors"]))
 	m.same(t, "block_requests/write", is.Writes-was.Writes)
 	m.same(t, "block_requests/write", 128)
 	m.same(t, "block_bytes/write", uint64(128-a["errors"])*65536)

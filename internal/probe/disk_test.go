@@ -100,9 +100,12 @@ func (d disk) settle(t testing.TB) {
 	})
 }
 
-// stat is what the kernel counts of the device, at rest: sectors are given in bytes,
-// times are in ms.
-func (d disk) stat(t testing.TB) (s struct{ Reads, Read, ReadTime, Writes, Written, WriteTime, Flushes uint64 }) {
+// A diskStat is what the kernel counts of a device: sectors are given in bytes, times
+// are in ms.
+type diskStat struct{ Reads, Read, ReadTime, Writes, Written, WriteTime, Flushes uint64 }
+
+// stat reads it when the device is at rest.
+func (d disk) stat(t testing.TB) (s diskStat) {
 	t.Helper()
 	d.settle(t)
 	f := strings.Fields(procFile(t, filepath.Join("/sys/block", d.name), "stat"))

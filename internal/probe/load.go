@@ -228,7 +228,7 @@ func explain(err error) error {
 func labelCount(f *metric.Family) int {
 	n := 1
 	for _, l := range f.Labels {
-		n *= len(l.Values)
+		n *= l.Cells()
 	}
 	return n
 }

@@ -38,7 +38,8 @@ type object struct {
 	epoch   uint32
 	passes  uint32
 	ticks   int
-	apps    *apps // of the hook group app alone
+	found   map[string]*found // values of labels that are found at run time
+	apps    *apps             // of the hook group app alone
 }
 
 func (o *object) failAll(err error) {
@@ -74,6 +75,9 @@ func (o *object) hook(f *metric.Family) string {
 func (o *object) open(copies int) error {
 	o.links, o.iters, o.hists = map[string]link.Link{}, map[string]*link.Iter{}, map[*metric.Family]*histograms{}
 	o.copies, o.perCPU = copies, map[string]bool{}
+	if err := o.openFound(); err != nil {
+		return err
+	}
 	if m := o.coll.Maps[o.name+"_cells"]; m != nil {
 		var err error
 		if o.cells, err = mapWords(m); err != nil {

@@ -27,14 +27,15 @@ type load struct {
 
 // like are families of which this machine gives no load: they cost what another does.
 var like = map[string]struct{ family, each string }{
-	"oom_victims":        {"signals", "OOM kill"},
-	"writeback_stall":    {"reclaim_latency", "stall"},
-	"block_errors":       {"block_requests", "block request"},
-	"interrupts":         {"softirqs", "interrupt"},
-	"cpu_cycles":         {"runq_wait", "switch"}, // and a read of the counter
-	"cpu_instructions":   {"runq_wait", "switch"},
-	"llc_misses":         {"runq_wait", "switch"},
-	"page_fault_latency": {"reclaim_latency", "fault"}, // two programs, storage, two clocks
+	"oom_victims":         {"signals", "OOM kill"},
+	"writeback_stall":     {"reclaim_latency", "stall"},
+	"block_errors":        {"block_requests", "block request"},
+	"block_device_errors": {"block_requests", "block request"},
+	"interrupts":          {"softirqs", "interrupt"},
+	"cpu_cycles":          {"runq_wait", "switch"}, // and a read of the counter
+	"cpu_instructions":    {"runq_wait", "switch"},
+	"llc_misses":          {"runq_wait", "switch"},
+	"page_fault_latency":  {"reclaim_latency", "fault"}, // two programs, storage, two clocks
 }
 
 // by is a load that one worker in the group makes by commands.
@@ -75,7 +76,7 @@ func loads() []load {
 		{"signal", 1, []string{"signals"}, by("fork 1000 0")},
 		{"cached page", 1, []string{"page_cache_lookups"}, pages},
 		{"new page", 1, []string{"page_cache_misses"}, pages},
-		{"block request", 1, []string{"block_latency", "block_queue_latency", "block_size", "block_bytes", "block_requests"}, blocks},
+		{"block request", 1, []string{"block_latency", "block_queue_latency", "block_size", "block_bytes", "block_requests", "block_device_latency", "block_device_queue_latency", "block_device_size"}, blocks},
 		{"reclaim", 1, []string{"reclaim_latency", "reclaimed_pages"}, reclaimed},
 		{"connection", 2, []string{"tcp_accepts", "tcp_connects", "tcp_closes", "tcp_connect_latency", "tcp_lifetime", "tcp_rtt"}, connections},
 		{"failed connection", 1, []string{"tcp_connect_failures", "tcp_resets"}, refusals},
@@ -233,14 +234,14 @@ func priceOf(b *testing.B, l load, name string) catalogue.PriceRow {
 				b.Fatal(err)
 			}
 		}
-		before, counted := statistics(s), eventsOf(s, f, tg.slot, slot)
+		before, counted := statistics(s), eventsOf(b, s, f, tg.slot, slot)
 		run()
 		times[gate] = statistics(s)
 		for p, t := range before {
 			now := times[gate][p]
 			times[gate][p] = ran{now.runs - t.runs, now.time - t.time}
 		}
-		events = eventsOf(s, f, tg.slot, slot) - counted
+		events = eventsOf(b, s, f, tg.slot, slot) - counted
 	}
 	row := catalogue.PriceRow{Family: name, Each: l.each, How: "measured"}
 	if events == 0 {
@@ -266,7 +267,10 @@ func mean(r ran) float64 { return float64(r.time) / float64(max(1, r.runs)) }
 
 // eventsOf counts what slots have of a family; one that counts bytes, time or pages has
 // an event for each run of the program that runs most.
-func eventsOf(s *Set, f *metric.Family, slots ...uint32) (n uint64) {
+func eventsOf(b *testing.B, s *Set, f *metric.Family, slots ...uint32) (n uint64) {
+	if err := s.Tick(); err != nil { // learns the names of devices
+		b.Fatal(err)
+	}
 	if f.Kind == metric.Counter && f.Unit != metric.One || f.Name == "reclaimed_pages" {
 		st := statistics(s)
 		for _, p := range s.objects[f.Object].rungs[f] {

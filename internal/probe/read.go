@@ -23,7 +23,7 @@ const passEvery = 10
 func (s *Set) Tick() error {
 	var faults []error
 	for _, o := range s.objects {
-		faults = append(faults, o.set("vp_map", s.changed), o.tick(false))
+		faults = append(faults, o.learn(), o.set("vp_map", s.changed), o.tick(false))
 	}
 	return errors.Join(faults...)
 }
@@ -97,8 +97,13 @@ func (s *Set) Read(slot uint32, wanted []*metric.Family, dst []metric.Reading) [
 			dst = o.apps.read(f, slot, dst)
 			continue
 		}
+		met := foundLabel(f)
 		for label := range labelCount(f) {
-			r := metric.Reading{Family: f, Labels: labels(f, label)}
+			values, named := o.labels(f, label)
+			if !named || met && o.unmet(f, slot, label) {
+				continue
+			}
+			r := metric.Reading{Family: f, Labels: values}
 			if f.Kind == metric.Histogram {
 				r.Hist = o.histogram(f, slot, label)
 			} else {
@@ -146,15 +151,4 @@ func (o *object) histogram(f *metric.Family, slot uint32, label int) *metric.His
 	hist := metric.NewHist(sum, counts)
 	hist.Counts = slices.Clone(hist.Counts)
 	return &hist
-}
-
-// labels are the label values of the i-th cell of a family: the last label moves
-// fastest.
-func labels(f *metric.Family, i int) (values [2]string) {
-	for n := len(f.Labels) - 1; n >= 0; n-- {
-		v := f.Labels[n].Values
-		values[n] = v[i%len(v)]
-		i /= len(v)
-	}
-	return values
 }
