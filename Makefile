@@ -71,10 +71,11 @@ oracle-analysis: ## Compare the mathematics with tslearn, statsmodels, SciPy and
 bench: build ## Print what ViperProbe costs, as tables; on a quiet machine (root; PEERS=1 for cAdvisor and netdata too; BENCH="-only storm -rounds 3")
 	$(if $(PEERS),test/bench/peers.sh) go run ./test/bench -agent $(PREFIX)/viperprobe-agent -viperprobe $(PREFIX)/viperprobe $(BENCH)
 
-bench-analysis: ## Print what k-Shape takes beside tslearn's, and how it grows; on a quiet machine
+bench-analysis: ## Print what k-Shape takes beside tslearn's, how it grows, and what all algorithms take on 2,000 series; on a quiet machine
 	test/bench-analysis/python.sh
 	go run ./test/bench-analysis
 	go run ./test/bench-analysis -growth
+	go run ./test/bench-analysis -whole
 
 planted: ## Print what each algorithm finds of planted causes (15 minutes; PLANTED="-seeds 5")
 	go run ./test/bench-analysis -planted $(PLANTED)

@@ -32,14 +32,22 @@ func (s *study) shapes() ([]Shapes, error) {
 	if len(names) < workers {
 		workers, within = 1, workers
 	}
+	total := 0
+	for _, positions := range of {
+		total += s.runsOf(len(positions))
+	}
 	var lock sync.Mutex
 	done := 0
-	parallel(workers, len(names), func(_, n int) {
-		out[n], errs[n] = s.shapesOf(names[n], of[names[n]], within)
+	tell := func(runs int) {
 		lock.Lock()
 		defer lock.Unlock()
-		done++
-		s.opt.progress("clustering", done, len(names))
+		done += runs
+		s.progress("clustering", done, total)
+	}
+	parallel(workers, len(names), func(_, n int) {
+		left := s.runsOf(len(of[names[n]]))
+		out[n], errs[n] = s.shapesOf(names[n], of[names[n]], within, func() { left--; tell(1) })
+		tell(left) // that were not needed
 	})
 	for n, err := range errs {
 		if err != nil {
@@ -50,9 +58,18 @@ func (s *study) shapes() ([]Shapes, error) {
 	return out, nil
 }
 
-func (s *study) shapesOf(container string, positions []int, workers int) (Shapes, error) {
+// runsOf is how many runs of k-Shape a container of n series takes at most.
+func (s *study) runsOf(n int) int {
+	starts := 2 + s.opt.Starts // and labels in turn, and by name
+	if s.opt.K > 0 {
+		return starts
+	}
+	return starts * max(1, min(s.opt.MostK, n-1)-1)
+}
+
+func (s *study) shapesOf(container string, positions []int, workers int, step func()) (Shapes, error) {
 	o := s.opt.kshape()
-	o.Workers = workers
+	o.Workers, o.step = workers, step
 	values := make([][]float64, len(positions))
 	for j, k := range positions {
 		values[j] = s.values[k]

@@ -22,6 +22,8 @@ type KShapeOptions struct {
 	Iterations int // at most; 0 means 100
 	MaxShift   int // in points; 0 means no limit
 	Workers    int // 0 means all cores
+
+	step func() // called after the run from each start; nil if nobody watches
 }
 
 // A Clustering is what k-Shape found. Slices belong to the caller.
@@ -93,6 +95,9 @@ func (s *shapes) cluster(k int, o KShapeOptions) (Clustering, error) {
 		}
 		if c := s.run(k, start, o.Iterations); i == 0 || c.Inertia < best.Inertia-tie {
 			best = c
+		}
+		if o.step != nil {
+			o.step()
 		}
 	}
 	return best, nil

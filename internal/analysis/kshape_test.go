@@ -361,3 +361,58 @@ func TestTSLearnOracle(t *testing.T) {
 		}
 	}
 }
+
+// What assign leaves out rests on this: from one centroid to another, the distance to any series changes by no more than
+// the two are apart, with shifts limited or not, and of zeros too.
+func TestDistanceMovesWithCentroid(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	largest := 0.0
+	for range 2000 {
+		m := 3 + r.IntN(60)
+		c := newCorrelator(m)
+		x, a, b, mix := make([]float64, m), make([]float64, m), make([]float64, m), r.Float64()
+		for i := range x {
+			x[i], a[i] = r.NormFloat64(), r.NormFloat64()
+			b[i] = mix*a[i] + (1-mix)*r.NormFloat64()
+		}
+		if r.IntN(20) == 0 {
+			clear(a)
+		}
+		x, a, b = ZNorm(x), ZNorm(a), ZNorm(b)
+		reach := 1 + r.IntN(m)
+		from, _ := c.compare(c.spectrum(a), c.spectrum(x), reach)
+		to, _ := c.compare(c.spectrum(b), c.spectrum(x), reach)
+		way := apart(a, b)
+		if math.Abs(from-to) > way+rounding {
+			t.Fatalf("the distance went from %g to %g, the centroid by %g", from, to, way)
+		}
+		largest = max(largest, math.Abs(from-to)/way)
+	}
+	if largest < .3 {
+		t.Errorf("no distance moved by more than %.2f of the bound: the cases are too tame to break it", largest)
+	}
+}
+
+// Many members, whose products with each other are not worth making, have the same centroid.
+func TestExtractShapeOfMany(t *testing.T) {
+	rows := randomWalks(9, fewMembers+30, 50)
+	for i := range rows {
+		rows[i] = ZNorm(rows[i])
+	}
+	mean := make([]float64, 50)
+	for _, r := range rows {
+		for i, v := range r {
+			mean[i] += v
+		}
+	}
+	few, many := topOfFew(rows, slices.Clone(mean)), extractShape(rows)
+	if flips(rows, few) {
+		for i := range few {
+			few[i] = -few[i]
+		}
+	}
+	zscore(few, few)
+	for i := range few {
+		near(t, "centroid", many[i], few[i], 1e-9)
+	}
+}

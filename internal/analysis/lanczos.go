@@ -12,12 +12,12 @@ const (
 	checkStep = 8     // Lanczos steps between two tests of convergence
 )
 
-// topEigenvector returns the unit eigenvector of the largest eigenvalue of the symmetric n × n matrix a (rows), as
+// topEigenvector returns the unit eigenvector of the largest eigenvalue of the symmetric matrix that multiply applies, as
 // the limit of power iteration from start: where the largest eigenvalues are equal and every direction in their space
 // is an answer, this one is the projection of start, so that rounding does not choose. It is found by the Lanczos
 // process with full reorthogonalisation (Golub & Van Loan, section 10.1), in far fewer products. start is modified.
-func topEigenvector(a [][]float64, start []float64) []float64 {
-	n := len(a)
+func topEigenvector(multiply func(dst, v []float64), start []float64) []float64 {
+	n := len(start)
 	if norm := floats.Norm(start, 2); norm > 0 {
 		floats.Scale(1/norm, start)
 	}
@@ -26,9 +26,7 @@ func topEigenvector(a [][]float64, start []float64) []float64 {
 	w := make([]float64, n)
 	for {
 		v := basis[len(basis)-1]
-		for i, row := range a {
-			w[i] = floats.Dot(row, v)
-		}
+		multiply(w, v)
 		alpha = append(alpha, floats.Dot(w, v))
 		// Twice is enough to keep the basis orthogonal to rounding.
 		for range 2 {

@@ -1,6 +1,10 @@
 package analysis
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // Spearman is the rank correlation of two series of equal length, ties at their mean rank. The error wraps ErrLength,
 // ErrTooShort, ErrNaN or ErrConstant.
@@ -38,7 +42,8 @@ func ascending(x []float64) []int {
 	for i := range order {
 		order[i] = i
 	}
-	sortBy(order, func(i int) float64 { return x[i] })
+	// By index among equals: what a stable sort gives, in half the time.
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(x[a], x[b]), a-b) })
 	return order
 }
 

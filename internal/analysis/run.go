@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -30,17 +31,30 @@ func Compare(r Recording, o Options, algorithms ...string) ([]Result, []error) {
 		}
 		return results, errs
 	}
-	final := newStudy(p, turns.learn)
-	folds := make([]*study, len(turns.folds))
-	for i, held := range turns.folds {
-		folds[i] = newStudy(p, without(turns.learn, held))
-	}
+	final := newStudy(p, turns.learn, "")
 	for i, name := range algorithms {
-		if name == "" {
-			name = "kshape"
+		results[i], errs[i] = p.judge(cmp.Or(name, "kshape"), final)
+		final.progress("algorithms", i+1, len(algorithms))
+	}
+	// One turn after the other: a study of thousands of series is a hundred megabytes.
+	forecasts := make([]forecast, len(algorithms))
+	for n, held := range turns.folds {
+		s := final // of runs that are held out by name, nothing was learnt
+		if rest := without(turns.learn, held); len(rest) < len(turns.learn) {
+			s = newStudy(p, rest, fmt.Sprintf(", turn %d of %d", n+1, len(turns.folds)))
 		}
-		results[i], errs[i] = p.judge(name, final, folds, turns)
-		p.opt.progress("algorithms", i+1, len(algorithms))
+		for i := range algorithms {
+			if errs[i] == nil {
+				s.score(&results[i], &forecasts[i], held)
+			}
+			s.progress("algorithms", i+1, len(algorithms))
+		}
+	}
+	for i := range results {
+		if len(results[i].Folds) > 0 {
+			sc := forecasts[i].score()
+			results[i].Score = &sc
+		}
 	}
 	return results, errs
 }
@@ -88,8 +102,8 @@ func without(runs, held []int) (out []int) {
 	return out
 }
 
-// judge runs one algorithm on the final study and on those of the folds.
-func (p *problem) judge(name string, final *study, folds []*study, turns schedule) (Result, error) {
+// judge runs one algorithm on the final study.
+func (p *problem) judge(name string, final *study) (Result, error) {
 	a, err := findAlgorithm(name)
 	if err != nil {
 		return Result{}, err
@@ -108,15 +122,11 @@ func (p *problem) judge(name string, final *study, folds []*study, turns schedul
 	if a.NeedsSLO && len(final.turns) < 2 {
 		return Result{}, fmt.Errorf("%s needs two runs to learn from: one to check what the other says: hold out fewer", name)
 	}
-	sel, err := a.pick(final)
+	sel, err := final.pick(a)
 	if err != nil {
 		return Result{}, err
 	}
-	out := p.result(name, final, sel)
-	if p.labels != nil {
-		p.score(&out, a, folds, turns)
-	}
-	return out, nil
+	return p.result(name, final, sel), nil
 }
 
 func (p *problem) result(name string, s *study, sel selection) Result {
@@ -147,35 +157,32 @@ func (s *study) point(t trial, chosen bool) Point {
 	return pt
 }
 
-// score selects again on the runs of each fold, and predicts those that it holds out.
-func (p *problem) score(out *Result, a Algorithm, folds []*study, turns schedule) {
-	var all forecast
-	for i, s := range folds {
-		if _, err := indicator(outcome(s.rows)); err != nil || len(s.kept) == 0 || a.NeedsSLO && len(s.turns) < 2 {
-			out.Notes = append(out.Notes, "Not judged on "+p.names(turns.folds[i])+": the other runs have violations everywhere or nowhere, or are too few.")
-			continue
-		}
-		f, series, err := foldForecast(s, a, turns.folds[i])
-		if err != nil {
-			out.Notes = append(out.Notes, "Not judged on "+p.names(turns.folds[i])+": "+err.Error()+".")
-			continue
-		}
-		var held []string
-		for _, r := range turns.folds[i] {
-			held = append(held, p.rec.Runs[r].Name)
-		}
-		out.Folds = append(out.Folds, Fold{Held: held, Series: series, Score: f.score()})
-		all.probability, all.label = append(all.probability, f.probability...), append(all.label, f.label...)
-		all.events.add(f.events)
+// score selects again on the runs of the study, and predicts those held out.
+func (s *study) score(out *Result, all *forecast, held []int) {
+	a, err := findAlgorithm(out.Algorithm)
+	if err == nil {
+		_, err = indicator(outcome(s.rows))
 	}
-	if len(out.Folds) > 0 {
-		sc := all.score()
-		out.Score = &sc
+	if err != nil || len(s.kept) == 0 || a.NeedsSLO && len(s.turns) < 2 {
+		out.Notes = append(out.Notes, "Not judged on "+s.names(held)+": the other runs have violations everywhere or nowhere, or are too few.")
+		return
 	}
+	f, series, err := s.foldForecast(a, held)
+	if err != nil {
+		out.Notes = append(out.Notes, "Not judged on "+s.names(held)+": "+err.Error()+".")
+		return
+	}
+	fold := Fold{Series: series, Score: f.score()}
+	for _, r := range held {
+		fold.Held = append(fold.Held, s.rec.Runs[r].Name)
+	}
+	out.Folds = append(out.Folds, fold)
+	all.probability, all.label = append(all.probability, f.probability...), append(all.label, f.label...)
+	all.events.add(f.events)
 }
 
-func foldForecast(s *study, a Algorithm, held []int) (forecast, []int, error) {
-	sel, err := a.pick(s)
+func (s *study) foldForecast(a Algorithm, held []int) (forecast, []int, error) {
+	sel, err := s.pick(a)
 	if err != nil {
 		return forecast{}, nil, err
 	}

@@ -79,11 +79,16 @@ func TestRunSameOnAnyNumberOfCores(t *testing.T) {
 	o := fast()
 	o.Workers = 1
 	want, errs := Compare(plain(), o, "supervised", "sieve", "exhaustive")
-	steps := 0
-	o.Workers, o.Progress = 5, func(_ string, done, total int) {
-		if steps++; done < 1 || done > total {
-			t.Errorf("progress %d of %d", done, total)
+	told, stages := map[string]int{}, map[string]bool{}
+	o.Workers, o.Progress = 5, func(stage string, done, total int) {
+		if done < told[stage] || done > total {
+			t.Errorf("progress of %s: %d of %d after %d", stage, done, total, told[stage])
 		}
+		told[stage] = done
+		if done == total {
+			delete(told, stage)
+		}
+		stages[stage] = true
 	}
 	got, more := Compare(plain(), o, "supervised", "sieve", "exhaustive")
 	if err := errors.Join(append(errs, more...)...); err != nil {
@@ -92,8 +97,10 @@ func TestRunSameOnAnyNumberOfCores(t *testing.T) {
 	if d := cmp.Diff(want, got, cmpopts.EquateNaNs()); d != "" {
 		t.Errorf("1 core and 5 differ (-1 +5):\n%s", d)
 	}
-	if steps == 0 {
-		t.Error("no progress was told")
+	for _, stage := range []string{"clustering", "algorithms", "clustering, turn 2 of 4", "algorithms, turn 4 of 4"} {
+		if !stages[stage] || told[stage] > 0 {
+			t.Errorf("progress of %q: told %v, then stopped at %d; stages are %v", stage, stages[stage], told[stage], stages)
+		}
 	}
 }
 

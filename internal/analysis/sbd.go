@@ -1,10 +1,6 @@
 package analysis
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/dsp/fourier"
-)
+import "math"
 
 const (
 	// weightless is the product of norms below which a pair has no shape to compare (tslearn and kshape-python use
@@ -58,14 +54,14 @@ type spectrum struct {
 // A correlator compares series of one length. It holds scratch space: one per goroutine.
 type correlator struct {
 	m       int
-	fft     *fourier.FFT
+	fft     *transform
 	product []complex128
 	seq     []float64
 }
 
 func newCorrelator(m int) *correlator {
 	n := fastLength(2*m - 1)
-	return &correlator{m: m, fft: fourier.NewFFT(n), product: make([]complex128, n/2+1), seq: make([]float64, n)}
+	return &correlator{m: m, fft: newTransform(n), product: make([]complex128, n/2+1), seq: make([]float64, n)}
 }
 
 func newCorrelators(workers, m int) []*correlator {
@@ -99,7 +95,7 @@ func (c *correlator) spectrum(x []float64) spectrum {
 	for _, v := range x {
 		ss += v * v
 	}
-	return spectrum{coeff: c.fft.Coefficients(nil, c.seq), norm: math.Sqrt(ss)}
+	return spectrum{coeff: c.fft.forward(make([]complex128, len(c.product)), c.seq), norm: math.Sqrt(ss)}
 }
 
 // compare gives distance and shift of y against x, with shifts limited to reach.
@@ -112,16 +108,17 @@ func (c *correlator) compare(x, y spectrum, reach int) (distance float64, shift 
 		w := y.coeff[i]
 		c.product[i] = complex(real(v)*real(w)+imag(v)*imag(w), imag(v)*real(w)-real(v)*imag(w))
 	}
-	c.fft.Sequence(c.seq, c.product)
+	c.fft.backward(c.seq, c.product)
 	n := len(c.seq)
 	reach = min(reach, c.m-1)
 	left, right := c.seq[n-reach:], c.seq[:reach+1]
 	best := math.Inf(-1)
-	for _, v := range left {
-		best = max(best, v)
-	}
-	for _, v := range right {
-		best = max(best, v)
+	for _, part := range [][]float64{left, right} {
+		for _, v := range part {
+			if v > best {
+				best = v
+			}
+		}
 	}
 	scale := norm * float64(n)
 	return 1 - best/scale, firstShift(left, right, best-tie*scale)

@@ -62,10 +62,13 @@ func at[T any](x []T, rows []int) []T {
 // A memo keeps the features of every kept series at the search rows, so that sets only fit models.
 type memo [][2][]float64
 
+// memo is made once a study.
 func (s *study) memo() memo {
-	m := make(memo, len(s.kept))
-	parallel(cores(s.opt.Workers), len(m), func(_, k int) { m[k] = s.features[k].columns(s.rows, s.rec.Step) })
-	return m
+	if s.scaled == nil {
+		s.scaled = make(memo, len(s.kept))
+		parallel(cores(s.opt.Workers), len(s.scaled), func(_, k int) { s.scaled[k] = s.features[k].columns(s.rows, s.rec.Step) })
+	}
+	return s.scaled
 }
 
 // tryAll tries many sets at once, in their order.

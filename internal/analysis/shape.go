@@ -6,22 +6,27 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
+// fewMembers is up to how many members their products with each other are worth computing: n²m/2 multiplications, where
+// each of some 20 steps without them takes 2nm.
+const fewMembers = 96
+
 // extractShape is the centroid of aligned members (Paparrizos & Gravano, algorithm 2): the z-normalised top
 // eigenvector of M = (YQ)'(YQ), Y the members as rows and Q the centring matrix. rows are already z-normalised, so
-// that YQ = Y. Where members are fewer than points, the m × m problem is solved as the n × n problem of G = YY',
-// whose top vector u gives the same centroid as Y'u: O(n²m + n³) in place of O(m³). All-zero rows give a zero
-// centroid.
+// that YQ = Y. The m × m matrix is never made. Of few members the n × n problem of G = YY' is solved, whose top vector
+// u gives the same centroid as Y'u: O(n²m + n³) in place of O(m³); of many, M is applied to vectors as Y'(Yv).
+// All-zero rows give a zero centroid.
 func extractShape(rows [][]float64) []float64 {
-	m := len(rows[0])
 	if len(rows) == 1 {
 		return append([]float64(nil), rows[0]...)
 	}
-	mean := make([]float64, m)
+	mean := make([]float64, len(rows[0]))
 	for _, r := range rows {
 		floats.Add(mean, r)
 	}
-	c := topOfFew(rows, mean)
-	if m < len(rows) {
+	var c []float64
+	if len(rows) <= fewMembers {
+		c = topOfFew(rows, mean)
+	} else {
 		c = topOfMany(rows, mean)
 	}
 	if flips(rows, c) {
@@ -45,19 +50,26 @@ func topOfFew(rows [][]float64, mean []float64) []float64 {
 	for i, r := range rows {
 		start[i] = floats.Dot(r, mean)
 	}
-	return combine(rows, topEigenvector(gram, nudged(start)))
+	return combine(rows, topEigenvector(product(gram), nudged(start)))
 }
 
 // topOfMany solves the m × m problem.
 func topOfMany(rows [][]float64, mean []float64) []float64 {
-	m := len(mean)
-	scatter := square(m)
-	for _, r := range rows {
-		for i, v := range r {
-			floats.AddScaled(scatter[i], v, r)
+	return topEigenvector(func(dst, v []float64) {
+		clear(dst)
+		for _, r := range rows {
+			floats.AddScaled(dst, floats.Dot(r, v), r)
+		}
+	}, nudged(mean))
+}
+
+// product multiplies vectors by a matrix.
+func product(a [][]float64) func(dst, v []float64) {
+	return func(dst, v []float64) {
+		for i, row := range a {
+			dst[i] = floats.Dot(row, v)
 		}
 	}
-	return topEigenvector(scatter, nudged(mean))
 }
 
 func square(n int) [][]float64 {

@@ -9,16 +9,23 @@ type study struct {
 	train []int // runs
 	learnable
 	features []feature // by position in kept, nil without an SLO
-	clusters []Shapes  // cached by shapes
 	rows     []row     // usable, of the runs to learn from
 	turns    []turn    // for cross-validation
+
+	label string // of the turn, for whoever watches
+
+	// What algorithms have in common, made by the first that needs it.
+	clusters []Shapes
+	scaled   memo
+	alone    []float64
+	picked   map[string]selection
 }
 
 // searchRows bounds the rows that searches fit models on. Neighbours in time say nearly the same.
 const searchRows = 1500
 
-func newStudy(p *problem, train []int) *study {
-	s := &study{problem: p, train: train}
+func newStudy(p *problem, train []int, label string) *study {
+	s := &study{problem: p, train: train, label: label, picked: map[string]selection{}}
 	s.learnable = filter(p.rec, p.prepared, s.sections(train), p.price)
 	if s.labels == nil {
 		return s
@@ -36,6 +43,22 @@ func newStudy(p *problem, train []int) *study {
 		s.turns = append(s.turns, s.turn(held))
 	}
 	return s
+}
+
+func (s *study) progress(stage string, done, total int) {
+	s.opt.progress(stage+s.label, done, total)
+}
+
+// pick runs an algorithm, once a study.
+func (s *study) pick(a Algorithm) (selection, error) {
+	if sel, ok := s.picked[a.Name]; ok {
+		return sel, nil
+	}
+	sel, err := a.pick(s)
+	if err == nil {
+		s.picked[a.Name] = sel
+	}
+	return sel, err
 }
 
 // A turn holds some rows out of a study's; numbers are positions in its rows.

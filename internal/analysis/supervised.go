@@ -27,7 +27,9 @@ func (s *study) positions() []int {
 // levels are the scaled levels of all kept series at the search rows.
 func (s *study) levels() [][]float64 {
 	out := make([][]float64, len(s.kept))
-	parallel(cores(s.opt.Workers), len(out), func(_, k int) { out[k] = s.features[k].columns(s.rows, s.rec.Step)[0] })
+	for k, c := range s.memo() {
+		out[k] = c[0]
+	}
 	return out
 }
 
@@ -63,22 +65,24 @@ func pickMRMR(s *study) (selection, error) {
 	}), nil
 }
 
-// screen scores every series alone by cross-validation.
-func (s *study) screen(m memo) []float64 {
-	sets := make([][]int, len(s.kept))
-	for k := range sets {
-		sets[k] = []int{k}
+// screen scores every series alone by cross-validation, once a study.
+func (s *study) screen() []float64 {
+	if s.alone == nil {
+		sets := make([][]int, len(s.kept))
+		for k := range sets {
+			sets[k] = []int{k}
+		}
+		s.alone = make([]float64, len(sets))
+		for k, t := range s.tryAll(sets, s.memo()) {
+			s.alone[k] = t.mean
+		}
 	}
-	score := make([]float64, len(sets))
-	for k, t := range s.tryAll(sets, m) {
-		score[k] = t.mean
-	}
-	return score
+	return s.alone
 }
 
 func pickExhaustive(s *study) (selection, error) {
 	m := s.memo()
-	candidates := ranked(s.positions(), s.screen(m), s.opt.Candidates)
+	candidates := ranked(s.positions(), s.screen(), s.opt.Candidates)
 	slices.Sort(candidates)
 	trials := s.tryAll(subsets(candidates, 3), m)
 	best := bestOf(trials)
@@ -102,7 +106,7 @@ func pickSupervised(s *study) (selection, error) {
 		return selection{}, err
 	}
 	m := s.memo()
-	candidates := s.candidates(shapes, s.screen(m))
+	candidates := s.candidates(shapes, s.screen())
 	trials := s.tryAll(subsets(candidates, 3), m)
 	for _, exponent := range []float64{0, 0.5, 1} {
 		trials = append(trials, s.greedy(candidates, exponent, m)...)

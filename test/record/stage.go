@@ -37,6 +37,7 @@ const (
 	prefix  = "/record-"
 	clients = 64
 	period  = 100_000 // us of CFS, for the limits
+	weight  = 3       // of a server beside the rest of the machine; cgroup v2 has no more than 100 for the neighbour
 )
 
 // open makes the cgroups, starts the servers on CPU 0, and measures.
@@ -58,7 +59,9 @@ func (s *stage) open(ctx context.Context) (err error) {
 			return fmt.Errorf("make cgroup %s%s: %w: is another recording running? If not, remove it", prefix, name, err)
 		}
 	}
-	if err := errors.Join(limit(s.groups["redis"], s.share, 1), limit(s.groups["nginx"], s.share, 1), limit(s.groups["neighbour"], .9, 30)); err != nil {
+	// All weigh more than whatever else runs, so that their neighbour is the one that is known.
+	if err := errors.Join(limit(s.groups["redis"], s.share, weight), limit(s.groups["nginx"], s.share, weight),
+		limit(s.groups["neighbour"], .9, 30*weight), limit(s.groups["load"], float64(runtime.NumCPU()), 30*weight)); err != nil {
 		return err
 	}
 	if err := s.startServers(); err != nil {
