@@ -34,8 +34,6 @@ static __always_inline struct fault_cell *cell(u64 on)
 {
 	u32 slot, i;
 
-	if (vp_closed(on))
-		return NULL;
 	slot = vp_task_slot(bpf_get_current_task_btf());
 	if (!vp_on(slot, on))
 		return NULL;
@@ -44,7 +42,7 @@ static __always_inline struct fault_cell *cell(u64 on)
 }
 
 SEC("tp_btf/page_fault_user")
-int BPF_PROG(fault_user)
+int VP_WINDOWED(fault_user)
 {
 	struct fault_cell *c = cell(on_user_faults);
 
@@ -54,7 +52,7 @@ int BPF_PROG(fault_user)
 }
 
 SEC("tp_btf/page_fault_kernel")
-int BPF_PROG(fault_kernel)
+int VP_WINDOWED(fault_kernel)
 {
 	struct fault_cell *c = cell(on_kernel_faults);
 
@@ -67,7 +65,7 @@ int BPF_PROG(fault_kernel)
  * not to be tried again, as mm_account_fault sees them; regs is NULL where it was
  * no exception (get_user_pages). These programs can be preempted. */
 SEC("fexit/handle_mm_fault")
-int BPF_PROG(fault_user_mapped, void *vma, unsigned long address, unsigned int flags, void *regs, unsigned int ret)
+int VP_WINDOWED(fault_user_mapped, void *vma, unsigned long address, unsigned int flags, void *regs, unsigned int ret)
 {
 	struct fault_cell *c;
 
@@ -80,7 +78,7 @@ int BPF_PROG(fault_user_mapped, void *vma, unsigned long address, unsigned int f
 }
 
 SEC("fexit/handle_mm_fault")
-int BPF_PROG(fault_kernel_mapped, void *vma, unsigned long address, unsigned int flags, void *regs, unsigned int ret)
+int VP_WINDOWED(fault_kernel_mapped, void *vma, unsigned long address, unsigned int flags, void *regs, unsigned int ret)
 {
 	struct fault_cell *c;
 

@@ -157,8 +157,6 @@ static __always_inline int dropped(const struct sock *receiver, void *skb, u64 r
 	bool owned;
 	u64 on;
 
-	if (vp_closed(on_packet_drops | on_node_packet_drops))
-		return 0;
 	owned = full_slot(receiver, &slot) || full_slot(BPF_CORE_READ((struct sk_buff___owned *)skb, sk), &slot);
 	on = vp_on(slot, owned ? on_packet_drops : on_node_packet_drops);
 	if (!on)
@@ -175,13 +173,13 @@ static __always_inline int dropped(const struct sock *receiver, void *skb, u64 r
 
 /* 6.12 tells the receiving socket, 6.1 does not: its verifier refuses this one. */
 SEC("tp_btf/kfree_skb")
-int BPF_PROG(netdrop_free, void *skb, void *location, u64 reason, struct sock *receiver)
+int VP_WINDOWED(netdrop_free, void *skb, void *location, u64 reason, struct sock *receiver)
 {
 	return dropped(receiver, skb, (u32)reason);
 }
 
 SEC("tp_btf/kfree_skb")
-int BPF_PROG(netdrop_free_unknown, void *skb, void *location, u64 reason)
+int VP_WINDOWED(netdrop_free_unknown, void *skb, void *location, u64 reason)
 {
 	return dropped(NULL, skb, (u32)reason);
 }

@@ -38,8 +38,6 @@ static __always_inline struct pagecache_cell *cell(u64 on)
 {
 	u32 slot, i;
 
-	if (vp_closed(on))
-		return NULL;
 	slot = vp_task_slot(bpf_get_current_task_btf());
 	if (!vp_on(slot, on))
 		return NULL;
@@ -58,26 +56,26 @@ static __always_inline int looked(u32 way)
 }
 
 SEC("tp_btf/mm_filemap_get_pages")
-int BPF_PROG(pagecache_read)
+int VP_WINDOWED(pagecache_read)
 {
 	return looked(READ);
 }
 
 SEC("tp_btf/mm_filemap_fault")
-int BPF_PROG(pagecache_fault)
+int VP_WINDOWED(pagecache_fault)
 {
 	return looked(FAULT);
 }
 
 /* 6.1 has no such tracepoints, 6.12 has. */
 SEC("fexit/filemap_get_pages")
-int BPF_PROG(pagecache_read_returned, void *iocb, void *iter, void *batch, int ret)
+int VP_WINDOWED(pagecache_read_returned, void *iocb, void *iter, void *batch, int ret)
 {
 	return ret ? 0 : looked(READ);
 }
 
 SEC("fexit/filemap_fault")
-int BPF_PROG(pagecache_fault_returned, void *vmf, unsigned int ret)
+int VP_WINDOWED(pagecache_fault_returned, void *vmf, unsigned int ret)
 {
 	return ret & VM_FAULT_SIGBUS ? 0 : looked(FAULT);
 }
@@ -97,7 +95,7 @@ static __always_inline u64 pages_of(void *folio)
 }
 
 SEC("tp_btf/mm_filemap_add_to_page_cache")
-int BPF_PROG(pagecache_add, void *folio)
+int VP_WINDOWED(pagecache_add, void *folio)
 {
 	struct pagecache_cell *c = cell(on_page_cache_misses);
 

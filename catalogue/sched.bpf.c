@@ -38,13 +38,11 @@ static __always_inline u64 since(struct task_struct *t, u64 then)
 }
 
 SEC("tp_btf/sched_switch")
-int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+int VP_WINDOWED(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	u64 from, to, t;
 	u32 pslot, nslot;
 
-	if (vp_closed(on_runq_latency | on_oncpu_slice))
-		return 0;
 	from = prev->cgroups->dfl_cgrp->kn->id;
 	to = next->cgroups->dfl_cgrp->kn->id;
 	pslot = vp_slot_of(from);

@@ -42,7 +42,7 @@ static __always_inline struct softirq_cell *cell(void)
 }
 
 SEC("tp_btf/softirq_entry")
-int BPF_PROG(softirq_begin, u32 vector)
+int VP_WINDOWED(softirq_begin, u32 vector)
 {
 	u64 on = vp_on(VP_NODE, on_softirq_time | on_softirqs);
 	struct softirq_cell *c;
@@ -68,7 +68,7 @@ int BPF_PROG(softirq_begin, u32 vector)
 }
 
 SEC("tp_btf/softirq_exit")
-int BPF_PROG(softirq_end, u32 vector)
+int VP_WINDOWED(softirq_end, u32 vector)
 {
 	struct softirq_cell *c;
 	struct softirq_cpu *p;
@@ -87,7 +87,7 @@ int BPF_PROG(softirq_end, u32 vector)
 }
 
 SEC("tp_btf/irq_handler_entry")
-int BPF_PROG(softirq_interrupt)
+int VP_WINDOWED(softirq_interrupt)
 {
 	struct softirq_cell *c;
 

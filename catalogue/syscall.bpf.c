@@ -155,7 +155,7 @@ static __always_inline struct syscall_task *task(struct task_struct *t)
 }
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(syscall_enter, struct pt_regs *regs, long nr)
+int VP_WINDOWED(syscall_enter, struct pt_regs *regs, long nr)
 {
 	u64 mask = on_syscalls | on_syscall_latency | on_futex_wait | on_file_latency, on;
 	struct syscall_cell *c;
@@ -163,8 +163,6 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long nr)
 	struct task_struct *t;
 	u32 slot, class, operation = NO_FILE;
 
-	if (vp_closed(mask))
-		return 0;
 	t = bpf_get_current_task_btf();
 	slot = vp_task_slot(t);
 	on = vp_on(slot, mask);
@@ -239,7 +237,7 @@ static __always_inline void end(struct task_struct *t, struct pt_regs *regs, lon
 /* Returning from a signal handler is no call's end: it has no number any more, and
  * its result is that of the call that the signal interrupted. */
 SEC("tp_btf/sys_exit")
-int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
+int VP_WINDOWED(syscall_exit, struct pt_regs *regs, long ret)
 {
 	u64 mask = on_syscall_errors | on_syscall_latency | on_futex_wait | on_file_latency, on;
 	struct syscall_cell *c;
@@ -247,8 +245,6 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 	u32 slot, class;
 	long nr;
 
-	if (vp_closed(mask))
-		return 0;
 	t = bpf_get_current_task_btf();
 	slot = vp_task_slot(t);
 	on = vp_on(slot, mask);

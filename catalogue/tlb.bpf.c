@@ -37,13 +37,11 @@ static __always_inline struct tlb_cell *cell(u32 slot, u64 on)
  * CPU's order, so that the two kinds have programs of their own: of what tasks
  * order none is missed, of what arrives while an order is counted some. */
 SEC("tp_btf/tlb_flush")
-int BPF_PROG(tlb_order, int reason)
+int VP_WINDOWED(tlb_order, int reason)
 {
 	struct tlb_cell *c;
 
 	if (reason < LOCAL_SHOOTDOWN || reason > REMOTE_SEND_IPI)
-		return 0;
-	if (vp_closed(on_tlb_flushes))
 		return 0;
 	c = cell(vp_task_slot(bpf_get_current_task_btf()), on_tlb_flushes);
 	if (c)
@@ -52,7 +50,7 @@ int BPF_PROG(tlb_order, int reason)
 }
 
 SEC("tp_btf/tlb_flush")
-int BPF_PROG(tlb_receive, int reason)
+int VP_WINDOWED(tlb_receive, int reason)
 {
 	struct tlb_cell *c;
 

@@ -32,8 +32,6 @@ static __always_inline int moved(struct sock *sk, u32 direction, int bytes, int 
 	u32 slot;
 	u64 on;
 
-	if (vp_closed(on_udp_bytes | on_udp_datagrams))
-		return 0;
 	family = sk->__sk_common.skc_family;
 	if (sk->sk_protocol != IPPROTO_UDP || (family != AF_INET && family != AF_INET6))
 		return 0;
@@ -54,13 +52,13 @@ static __always_inline int moved(struct sock *sk, u32 direction, int bytes, int 
 }
 
 SEC("tp_btf/sock_send_length")
-int BPF_PROG(udp_send, struct sock *sk, int bytes)
+int VP_WINDOWED(udp_send, struct sock *sk, int bytes)
 {
 	return moved(sk, OUT, bytes, 0);
 }
 
 SEC("tp_btf/sock_recv_length")
-int BPF_PROG(udp_recv, struct sock *sk, int bytes, int flags)
+int VP_WINDOWED(udp_recv, struct sock *sk, int bytes, int flags)
 {
 	return moved(sk, IN, bytes, flags);
 }
@@ -68,25 +66,25 @@ int BPF_PROG(udp_recv, struct sock *sk, int bytes, int flags)
 /* 6.1 has no such tracepoints. udpv6_sendmsg hands what is for an IPv4 address to
  * udp_sendmsg: each counts sockets of its own family. */
 SEC("fexit/udp_sendmsg")
-int BPF_PROG(udp_sent, struct sock *sk, void *message, u64 size, int bytes)
+int VP_WINDOWED(udp_sent, struct sock *sk, void *message, u64 size, int bytes)
 {
 	return sk->__sk_common.skc_family == AF_INET ? moved(sk, OUT, bytes, 0) : 0;
 }
 
 SEC("fexit/udpv6_sendmsg")
-int BPF_PROG(udp_sent6, struct sock *sk, void *message, u64 size, int bytes)
+int VP_WINDOWED(udp_sent6, struct sock *sk, void *message, u64 size, int bytes)
 {
 	return moved(sk, OUT, bytes, 0);
 }
 
 SEC("fexit/udp_recvmsg")
-int BPF_PROG(udp_received, struct sock *sk, void *message, u64 size, int flags, void *addr, int bytes)
+int VP_WINDOWED(udp_received, struct sock *sk, void *message, u64 size, int flags, void *addr, int bytes)
 {
 	return sk->__sk_common.skc_family == AF_INET ? moved(sk, IN, bytes, flags) : 0;
 }
 
 SEC("fexit/udpv6_recvmsg")
-int BPF_PROG(udp_received6, struct sock *sk, void *message, u64 size, int flags, void *addr, int bytes)
+int VP_WINDOWED(udp_received6, struct sock *sk, void *message, u64 size, int flags, void *addr, int bytes)
 {
 	return moved(sk, IN, bytes, flags);
 }

@@ -30,7 +30,7 @@ static __always_inline int moved(struct sock *sk, u32 direction, int bytes, int 
 	u32 slot;
 	u64 on;
 
-	if (vp_closed(on_unix_bytes | on_unix_messages) || sk->__sk_common.skc_family != AF_UNIX)
+	if (sk->__sk_common.skc_family != AF_UNIX)
 		return 0;
 	if (bytes < 0 || (!bytes && sk->sk_type == SOCK_STREAM) || (direction == IN && flags & MSG_PEEK))
 		return 0;
@@ -49,13 +49,13 @@ static __always_inline int moved(struct sock *sk, u32 direction, int bytes, int 
 }
 
 SEC("tp_btf/sock_send_length")
-int BPF_PROG(unix_send, struct sock *sk, int bytes)
+int VP_WINDOWED(unix_send, struct sock *sk, int bytes)
 {
 	return moved(sk, OUT, bytes, 0);
 }
 
 SEC("tp_btf/sock_recv_length")
-int BPF_PROG(unix_recv, struct sock *sk, int bytes, int flags)
+int VP_WINDOWED(unix_recv, struct sock *sk, int bytes, int flags)
 {
 	return moved(sk, IN, bytes, flags);
 }
@@ -70,37 +70,37 @@ static __always_inline int moved_as(u16 type, struct socket *s, u32 direction, i
 }
 
 SEC("fexit/unix_stream_sendmsg")
-int BPF_PROG(unix_stream_sent, struct socket *s, void *message, u64 size, int bytes)
+int VP_WINDOWED(unix_stream_sent, struct socket *s, void *message, u64 size, int bytes)
 {
 	return moved_as(SOCK_STREAM, s, OUT, bytes, 0);
 }
 
 SEC("fexit/unix_stream_recvmsg")
-int BPF_PROG(unix_stream_received, struct socket *s, void *message, u64 size, int flags, int bytes)
+int VP_WINDOWED(unix_stream_received, struct socket *s, void *message, u64 size, int flags, int bytes)
 {
 	return moved_as(SOCK_STREAM, s, IN, bytes, flags);
 }
 
 SEC("fexit/unix_dgram_sendmsg")
-int BPF_PROG(unix_dgram_sent, struct socket *s, void *message, u64 size, int bytes)
+int VP_WINDOWED(unix_dgram_sent, struct socket *s, void *message, u64 size, int bytes)
 {
 	return moved_as(SOCK_DGRAM, s, OUT, bytes, 0);
 }
 
 SEC("fexit/unix_dgram_recvmsg")
-int BPF_PROG(unix_dgram_received, struct socket *s, void *message, u64 size, int flags, int bytes)
+int VP_WINDOWED(unix_dgram_received, struct socket *s, void *message, u64 size, int flags, int bytes)
 {
 	return moved_as(SOCK_DGRAM, s, IN, bytes, flags);
 }
 
 SEC("fexit/unix_seqpacket_sendmsg")
-int BPF_PROG(unix_seqpacket_sent, struct socket *s, void *message, u64 size, int bytes)
+int VP_WINDOWED(unix_seqpacket_sent, struct socket *s, void *message, u64 size, int bytes)
 {
 	return moved_as(SOCK_SEQPACKET, s, OUT, bytes, 0);
 }
 
 SEC("fexit/unix_seqpacket_recvmsg")
-int BPF_PROG(unix_seqpacket_received, struct socket *s, void *message, u64 size, int flags, int bytes)
+int VP_WINDOWED(unix_seqpacket_received, struct socket *s, void *message, u64 size, int flags, int bytes)
 {
 	return moved_as(SOCK_SEQPACKET, s, IN, bytes, flags);
 }

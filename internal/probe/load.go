@@ -128,7 +128,7 @@ func (s *Set) prepare(o *object) error {
 			m.MaxEntries = uint32(Slots * copies[f.PerCPU])
 		}
 	}
-	return nil
+	return s.window(o)
 }
 
 // prepareGate tells the object where the switch of a family is.
@@ -143,6 +143,28 @@ func (s *Set) prepareGate(o *object, f *metric.Family) error {
 	if s.bits[f].whole {
 		if err := whole.Set(uint32(1)); err != nil {
 			return fmt.Errorf("set vp_whole in %s: %w", o.name, err)
+		}
+	}
+	return nil
+}
+
+// familiesMark stands in a program for the bits of its families (vp.h: vp_families).
+const familiesMark = 0x76705f66616d6c79
+
+// window tells programs that leave by closed windows whose windows those are.
+func (s *Set) window(o *object) error {
+	for name, p := range o.spec.Programs {
+		of := slices.DeleteFunc(slices.Clone(o.families), func(f *metric.Family) bool { return !slices.Contains(slices.Concat(f.Rungs...), name) })
+		mask, _ := s.masks(of)
+		for i := range p.Instructions {
+			in := &p.Instructions[i]
+			if !in.OpCode.IsDWordLoad() || in.Constant != familiesMark {
+				continue
+			}
+			if mask == 0 && len(of) > 0 {
+				return fmt.Errorf("program %s of object %s is VP_WINDOWED, but no family in it can be sampled: use BPF_PROG", name, o.name)
+			}
+			in.Constant = int64(mask)
 		}
 	}
 	return nil

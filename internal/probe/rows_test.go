@@ -80,6 +80,27 @@ func checkRow(t *testing.T, f *metric.Family, s *ebpf.CollectionSpec) {
 	}
 }
 
+// What can be sampled leaves by closed windows, at one place.
+func TestSampledProgramsAreWindowed(t *testing.T) {
+	for _, f := range catalogue.Families() {
+		if f.Unsampled() != "" {
+			continue
+		}
+		programs := spec(t, f.Object).Programs
+		for _, name := range slices.Concat(f.Rungs...) {
+			marks := 0
+			for _, in := range programs[name].Instructions {
+				if in.OpCode.IsDWordLoad() && in.Constant == familiesMark {
+					marks++
+				}
+			}
+			if marks != 1 {
+				t.Errorf("%s: program %s looks at its windows at %d places, want VP_WINDOWED", f.Name, name, marks)
+			}
+		}
+	}
+}
+
 // checkApp wants the sizes that app.go takes for granted.
 func checkApp(t *testing.T, s *ebpf.CollectionSpec) {
 	t.Helper()
