@@ -2,6 +2,7 @@ package probe
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -247,6 +248,33 @@ func BenchmarkRequests(b *testing.B) {
 			hookCost(b, s, "request", n, "request", func() { redisBenchmark(b, cg, port, n) })
 		})
 	}
+}
+
+// BenchmarkProtocols is the cost of a request by protocol: of Redis as in
+// BenchmarkRequests, and of HTTP/1 of a kilobyte between two workers.
+func BenchmarkProtocols(b *testing.B) {
+	for _, gate := range []string{"server", "both", "closed"} {
+		b.Run("redis-"+gate, func(b *testing.B) {
+			sg, cg := newGroup(b, nil), newGroup(b, nil)
+			port := startRedis(b, sg)
+			s := want(b, protocolNames...)
+			if gate != "closed" {
+				newTarget(b, s, protocolNames, sg)
+			}
+			if gate == "both" {
+				newTarget(b, s, protocolNames, cg)
+			}
+			const n = 200000
+			hookCost(b, s, "protocol", n, "request", func() { redisBenchmark(b, cg, port, n) })
+		})
+	}
+	b.Run("http-both", func(b *testing.B) {
+		s := want(b, protocolNames...)
+		server, client := protocolPair(b, s, 4)
+		e := exchange{ask: "GET /x HTTP/1.1\r\nHost: a\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000)}
+		const n = 20000
+		hookCost(b, s, "protocol", n, "request", func() { exchanged(server.worker, client.worker, e, n, 0) })
+	})
 }
 
 // BenchmarkRedisThroughput is what the request families take from Redis: runs

@@ -20,7 +20,7 @@ var (
 		asm.FnSkcToTcpSock: "5.9", asm.FnSkcToUnixSock: "5.16", asm.FnRingbufReserve: "5.8", asm.FnRingbufSubmit: "5.8", asm.FnGetCurrentTaskBtf: "5.11",
 		asm.FnSkStorageGet: "5.11", asm.FnSkStorageDelete: "5.11", // in tracing programs: 8e4597c627fb
 		asm.FnSkbLoadBytes: "4.10", asm.FnGetSocketCookie: "4.12", asm.FnSkbCgroupId: "5.8", // in programs on packets: d56c2f95adb3
-		asm.FnSockFromFile: "5.11", asm.FnJiffies64: "5.6", asm.FnGetCurrentPidTgid: "4.2", asm.FnProbeReadUser: "5.5", asm.FnGetAttachCookie: "5.15", asm.FnTaskStorageGet: "5.12" /* in tracing programs: a10787e6d58c */, asm.FnLoop: "5.17",
+		asm.FnSockFromFile: "5.11", asm.FnJiffies64: "5.6", asm.FnGetCurrentPidTgid: "4.2", asm.FnProbeReadUser: "5.5", asm.FnGetAttachCookie: "5.15", asm.FnTaskStorageGet: "5.12" /* in tracing programs: a10787e6d58c */, asm.FnLoop: "5.17", asm.FnSkcLookupTcp: "5.2", asm.FnSkRelease: "5.2",
 	}
 	atomicsSince   = "5.12" // all but add: 5ffa25502b5a
 	iteratorsSince = map[string]string{"task": "5.8", "task_file": "5.8", "bpf_sk_storage_map": "5.9", "bpf_map_elem": "5.9"}

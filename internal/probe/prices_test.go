@@ -84,11 +84,14 @@ func loads() []load {
 		{"dropped packet", 1, []string{"node_packet_drops"}, unwanted},
 		{"app call", 1, []string{"app_calls"}, appCalls(false)},
 		{"app call", 1, []string{"app_latency"}, appCalls(true)},
-		{"request", 2, requestNames, func(b *testing.B, _ *Set, g *group) func() {
-			port := startRedis(b, g)
-			return func() { redisBenchmark(b, g, port, 50000) }
-		}},
+		{"request", 2, requestNames, redisRequests},
+		{"request", 2, protocolNames, redisRequests},
 	}
+}
+
+func redisRequests(b *testing.B, _ *Set, g *group) func() {
+	port := startRedis(b, g)
+	return func() { redisBenchmark(b, g, port, 50000) }
 }
 
 func fileCalls(b *testing.B, _ *Set, g *group) func() {
