@@ -108,10 +108,14 @@ static __always_inline bool claim(struct segment *s, struct connection *c, struc
 	if (w->seen && behind > 0) {
 		s->at += behind;
 	} else if (w->seen && behind < 0) { /* what is read by its packets' heads alone goes on */
-		if (c->switched != switched || !walked(c))
+		if (!walked(c)) {
 			c->answered = c->asked;
-		if (walked(c))
-			drop(c);
+		} else {
+			if (c->switched == switched) /* else nobody wanted what came meanwhile */
+				vp_fail();
+			forget(c);
+			c->walks[!s->way].seen = 0; /* as much may be missing there */
+		}
 	}
 	c->switched = switched;
 	w->next = end;

@@ -118,17 +118,12 @@ static __always_inline void forget(struct connection *c)
 	reset(&c->walks[INGRESS]);
 }
 
-/* A byte is missing, or one is not what the protocol says: what is open is lost. */
-static __always_inline void drop(struct connection *c)
-{
-	if (open(c))
-		vp_fail();
-	forget(c);
-}
-
+/* A byte is not what the protocol says: what is open is lost. */
 static __always_inline void lose(struct packet *p)
 {
-	drop(p->c);
+	if (open(p->c))
+		vp_fail();
+	forget(p->c);
 	p->at = p->end;
 }
 
