@@ -90,6 +90,7 @@ struct signal_struct {
 };
 struct task_struct {
 	int pid, tgid, exit_state, exit_code, on_cpu;
+	unsigned int __state;
 	u64 start_time;
 	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
 	struct sched_entity se;

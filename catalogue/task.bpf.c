@@ -20,6 +20,7 @@ struct task_cell {
 	u64 disk_bytes[2];       /* READ, WRITE */
 	u64 threads, processes, open_files;
 	u64 open_files_used; /* of the fullest process, in billionths of its limit */
+	u64 activity; /* grows while any task runs, comes, goes, or waits for IO */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -70,6 +71,7 @@ static __always_inline void fold(struct task_struct *t, struct task_last *l, u32
 
 	if (!c)
 		return;
+	__sync_fetch_and_add(&c->activity, 1);
 	fold1(&c->timeslices, &l->slices, t->sched_info.pcount); /* first: see settled */
 	fold1(&c->runq_delay, &l->delay, t->sched_info.run_delay);
 	fold1(&c->cpu_time, &l->run, t->se.sum_exec_runtime);
@@ -214,6 +216,17 @@ static __always_inline void visit(struct task_struct *t, struct task_last *l)
 	l->settled = !ran && !running(t) && l->slices == t->sched_info.pcount;
 }
 
+/* As /proc/PID/stat shows D: idle threads of the kernel wait in the same way, but for
+ * nothing (include/linux/sched.h). */
+#define TASK_UNINTERRUPTIBLE 0x0002
+#define TASK_NOLOAD 0x0400
+static __always_inline bool waits_for_io(struct task_struct *t)
+{
+	u32 state = t->__state;
+
+	return state & TASK_UNINTERRUPTIBLE && !(state & TASK_NOLOAD);
+}
+
 SEC("iter/task")
 int task_tick(struct bpf_iter__task *ctx)
 {
@@ -236,6 +249,8 @@ int task_tick(struct bpf_iter__task *ctx)
 	if (!c || l->dead)
 		return 0;
 	__sync_fetch_and_add(&c->threads, 1);
+	if (waits_for_io(t))
+		__sync_fetch_and_add(&c->activity, 1);
 	if (l->leader) {
 		__sync_fetch_and_add(&c->processes, 1);
 		count_open_files(t, c);

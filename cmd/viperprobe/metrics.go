@@ -201,7 +201,7 @@ func writeFamily(w io.Writer, f *metric.Family) error {
 }
 
 var tierHelp = map[metric.Tier]string{
-	metric.File:     "cgroup files and PSI, a cost per read",
+	metric.File:     "cgroup files and PSI, a cost per read; of a target that sleeps (no task ran or waited for IO for 3 windows) read every tenth window, where the snapshot tier is on",
 	metric.Snapshot: "what the kernel already counts, a cost per read",
 	metric.Event:    "programs on tracepoints and functions, a cost per event",
 	metric.App:      "probes in the application",

@@ -317,8 +317,14 @@ func threadTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// readFiles reads a target's files and, while costs are measured, how long it took.
+// readFiles reads a target's files, unless it sleeps, and, while costs are measured,
+// how long it took.
 func (a *Agent) readFiles(x *target, dst []metric.Reading) ([]metric.Reading, error) {
+	if x.sleeps(a.probes) {
+		if dst, ok := x.files.Again(dst); ok {
+			return dst, nil
+		}
+	}
 	if a.weighing == nil {
 		return x.files.Read(dst)
 	}

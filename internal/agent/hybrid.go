@@ -1,5 +1,7 @@
 package agent
 
+import "math/bits"
+
 // On hybrid hosts block IO is charged to cgroups of a v1 hierarchy, which come and
 // go by themselves: the kernel side learns from here which of them is whose.
 
@@ -19,6 +21,9 @@ func (t *tree) adopt(x *target) {
 		return
 	}
 	x.v1.tries++
+	if x.v1.tries > 4 && bits.OnesCount(uint(x.v1.tries)) > 1 { // ever more rarely
+		return
+	}
 	id, own, err := t.a.host.V1ID(x.Cgroup, "blkio")
 	if err != nil || !own {
 		return

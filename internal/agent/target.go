@@ -24,6 +24,9 @@ type target struct {
 	index       map[seriesKey]*series
 	measured    bool
 	windows     int                     // measured so far
+	holds       bool                    // other targets are, or were, inside
+	activity    uint64                  // as of the last window
+	still       int                     // windows since it moved
 	late        map[*metric.Family]bool // wanted since some later time than the target's start
 	drained     bool                    // the kernel has released it: the next tick is its last
 	v1          hybrid
@@ -33,6 +36,26 @@ type target struct {
 
 func newTarget(id *metric.Target, slot uint32) *target {
 	return &target{Target: id, slot: slot, index: map[seriesKey]*series{}, late: map[*metric.Family]bool{}}
+}
+
+// settling is how many windows after the last activity files are still read: what a
+// task began may end without it.
+const settling = 3
+
+// sleeps reports whether the files of a target say what they said: nothing of it has
+// run or waited for IO for some windows. Of targets inside it the kernel side tells
+// elsewhere.
+func (x *target) sleeps(p *probe.Set) bool {
+	if p == nil || x.group == nil || x.holds {
+		return false
+	}
+	n, ok := p.Activity(x.slot)
+	if !ok || n != x.activity {
+		x.activity, x.still = n, 0
+		return false
+	}
+	x.still++
+	return x.still > settling
 }
 
 // end marks the target as gone.

@@ -229,6 +229,11 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 	if !born {
 		g.target.recognition.tries = recognizeTries - oldTries
 	}
+	for p := t.parent(g.path); p != nil && p.path != "/"; p = t.parent(p.path) {
+		if p.target != nil {
+			p.target.holds = true
+		}
+	}
 	t.targets = append(t.targets, g.target)
 	if slot != probe.RemainderSlot {
 		t.bySlot[slot] = g.target

@@ -93,7 +93,7 @@ func (h *Host) shimName(t *metric.Target) (identity, bool) {
 
 // firstMember is the first process of a v2 cgroup.
 func (h *Host) firstMember(at string) (pid string, ok bool) {
-	b, err := os.ReadFile(h.V2 + filepath.Join(at, "cgroup.procs"))
+	b, err := readHead(h.V2+filepath.Join(at, "cgroup.procs"), 16)
 	if err != nil {
 		return "", false
 	}

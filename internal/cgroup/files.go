@@ -24,7 +24,8 @@ type Files struct {
 	pod   bool
 	files []opened
 	tick  int
-	phase int // of the rare reads, so that not all targets have theirs at once
+	phase int              // of the rare reads, so that not all targets have theirs at once
+	last  []metric.Reading // of the last Read, none where it had a fault
 
 	usage, current, met level // CPU time, current memory, charges that met the limit
 

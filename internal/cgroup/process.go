@@ -2,23 +2,24 @@ package cgroup
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/internal/policy"
 )
 
 // Bounds of what is read to recognise a target.
 const (
-	maxMembers   = 16       // processes of a cgroup
-	maxArguments = 64 << 10 // bytes of a command line: a JVM's class path is long
-	maxSockets   = 1 << 20  // bytes of a table of sockets
-	maxFiles     = 1024     // descriptors of a process
-	noteReach    = 4 << 10  // bytes of an executable: linkers put notes behind the headers
+	maxMembers    = 16       // processes of a cgroup
+	maxArguments  = 64 << 10 // bytes of a command line: a JVM's class path is long
+	maxMembership = 64 << 10 // bytes of a process's list of cgroups
+	maxSockets    = 1 << 20  // bytes of a table of sockets
+	maxFiles      = 1024     // descriptors of a process
+	noteReach     = 4 << 10  // bytes of an executable: linkers put notes behind the headers
 )
 
 // Processes looks at the first processes of a v2 cgroup, and of each at what is
@@ -139,15 +140,23 @@ func parseListeners(table []byte, ports map[string]int) {
 
 // readHead reads at most n bytes of a file.
 func readHead(path string, n int64) ([]byte, error) {
-	f, err := os.Open(path)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	b := make([]byte, n)
-	got, err := io.ReadFull(f, b)
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		err = nil
+	at := 0
+	for at < len(b) {
+		switch got, err := unix.Read(fd, b[at:]); {
+		case err == unix.EINTR:
+		case err != nil:
+			return b[:at], &os.PathError{Op: "read", Path: path, Err: err}
+		case got == 0:
+			return b[:at], nil
+		default:
+			at += got
+		}
 	}
-	return b[:got], err
+	return b, nil
 }

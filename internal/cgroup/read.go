@@ -21,6 +21,10 @@ const (
 // runtime may be about to make. Later every tenth does.
 const eager = 3
 
+// lookOften is the number of first reads in which rare ones look for missing files;
+// later every tenth of them does: most that are missing then always will be.
+const lookOften = 60
+
 // Read appends what the files say now: totals for counters, in ns and bytes. A
 // family whose file is missing has no reading; a labelled counter that turns up
 // later began at 0. Files that only a running task changes are read again when
@@ -28,9 +32,33 @@ const eager = 3
 // limits. With ErrGone, and with any other error, what could still be
 // read is returned too.
 func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
+	first := len(dst)
+	dst, err := f.read(dst)
+	f.last = f.last[:0]
+	if err == nil {
+		f.last = append(f.last, dst[first:]...)
+	}
+	return dst, err
+}
+
+// Again appends what the last Read said, and stands for a Read of a target in which
+// nothing has run since. It is false, and appends nothing, every tenth time, and where
+// there was none without a fault: then it is time to read.
+func (f *Files) Again(dst []metric.Reading) ([]metric.Reading, bool) {
+	if len(f.last) == 0 || f.tick < eager || f.rare() {
+		return dst, false
+	}
+	f.tick++
+	return append(dst, f.last...), true
+}
+
+// rare reports whether everything is read at this tick.
+func (f *Files) rare() bool { return f.tick == 0 || f.tick%rareEvery == f.phase }
+
+func (f *Files) read(dst []metric.Reading) ([]metric.Reading, error) {
 	buf := f.host.buffer()
 	defer f.host.buffers.Put(buf)
-	rare := f.tick == 0 || f.tick%rareEvery == f.phase
+	rare := f.rare()
 	var faults []error
 	if rare || f.tick < eager {
 		if err := f.look(); errors.Is(err, ErrGone) {
@@ -93,9 +121,10 @@ func (f *Files) look() error {
 	var dirs map[string]string
 	open := 0
 	var faults []error
+	search := f.tick < lookOften || f.tick/rareEvery%rareEvery == 0
 	for i := range f.files {
 		o := &f.files[i]
-		if o.fds[0] < 0 {
+		if o.fds[0] < 0 && search {
 			if dirs == nil {
 				dirs = map[string]string{}
 			}

@@ -134,6 +134,40 @@ func TestFilesRestWithTheirTarget(t *testing.T) {
 	}
 }
 
+// Again is what was read last, until it is time to read.
+func TestAgainSaysWhatWasRead(t *testing.T) {
+	const dir = "/system.slice/redis.service/"
+	h := find(t, unpack(t, "v2"))
+	f := open(t, h, dir, families("cpu_usage", "pids"))
+	f.phase = 0
+	for range eager {
+		if got, ok := f.Again(nil); ok || len(got) > 0 {
+			t.Errorf("again before read %d: %v", f.tick, got)
+		}
+		read(t, f)
+	}
+	write(t, h, dir+"cpu.stat", "usage_usec 1501\n")
+	for f.tick < rareEvery {
+		got, ok := f.Again(nil)
+		if v := values(t, got); !ok || v["cpu_usage"] != 1500000 || v["pids"] != 6 {
+			t.Fatalf("again at tick %d: %v, %v", f.tick, v, ok)
+		}
+	}
+	if _, ok := f.Again(nil); ok {
+		t.Error("again when it was time to read")
+	}
+	if got := read(t, f)["cpu_usage"]; got != 1501000 {
+		t.Errorf("read after that: %d", got)
+	}
+	write(t, h, dir+"cpu.stat", "usage_usec x\n")
+	if _, err := f.Read(nil); err == nil {
+		t.Fatal("no fault")
+	}
+	if _, ok := f.Again(nil); ok {
+		t.Error("again after a fault")
+	}
+}
+
 // Where nothing says whether the target rests, memory.stat is read every time.
 func TestMemoryStatAlone(t *testing.T) {
 	h := find(t, unpack(t, "v2"))

@@ -58,7 +58,7 @@ func (h *Host) memberGroup(at, controller string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	b, err := os.ReadFile(filepath.Join(h.Proc, first, "cgroup"))
+	b, err := readHead(filepath.Join(h.Proc, first, "cgroup"), maxMembership)
 	if err != nil {
 		return "", false
 	}

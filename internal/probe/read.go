@@ -115,6 +115,16 @@ func (s *Set) Read(slot uint32, wanted []*metric.Family, dst []metric.Reading) [
 	return dst
 }
 
+// Activity is a number that grows from one Tick to the next while any task of the slot
+// runs, comes, goes or waits for IO; ok is false where nothing passes over the tasks.
+func (s *Set) Activity(slot uint32) (n uint64, ok bool) {
+	o := s.objects["task"]
+	if o == nil || len(o.iters) == 0 {
+		return 0, false
+	}
+	return atomic.LoadUint64(&o.cells[int(slot)*o.stride+o.members["activity"]]), true
+}
+
 func (o *object) value(f *metric.Family, slot uint32, label int) uint64 {
 	at := o.members[cellOf(f)] + label
 	if !f.PerCPU {

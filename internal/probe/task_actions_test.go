@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,9 @@ func taskActions() map[string]action {
 		"read": func(_ *job, args []string) (answer, error) { // calls, bytes each, from /dev/zero
 			return nil, readOrWrite("/dev/zero", unix.O_RDONLY, unix.Read, number(args, 0), number(args, 1))
 		},
+		"wait": func(_ *job, args []string) (answer, error) { // ms, as one waits for IO
+			return nil, waitUninterruptibly(time.Duration(number(args, 0)) * time.Millisecond)
+		},
 		"direct": func(_ *job, args []string) (answer, error) { // path, 4096-byte blocks written and read past the page cache
 			if err := direct(args[0], unix.O_WRONLY|unix.O_CREAT, unix.Pwrite, number(args, 1)); err != nil {
 				return nil, err
@@ -65,6 +69,23 @@ func threads(n int, command []string) error {
 		all = append(all, <-faults)
 	}
 	return errors.Join(all...)
+}
+
+// waitUninterruptibly is a vfork whose child sleeps and ends: its parent waits for it
+// in the state in which others wait for a disk. Of Go nothing may run in the child.
+func waitUninterruptibly(d time.Duration) error {
+	ts := unix.NsecToTimespec(int64(d))
+	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, unix.CLONE_VFORK|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	if pid == 0 {
+		syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+	var status unix.WaitStatus
+	_, err := unix.Wait4(int(pid), &status, 0, nil)
+	return err
 }
 
 // childEnv makes this binary a process that does one action and ends.

@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +90,68 @@ func TestOpenFilesAgainstTheirLimit(t *testing.T) {
 	limit(emptier, 20) // now the fuller
 	tg.mark().same(t, name, emptier.quiet().Files*1e9/20)
 	lossless(t, s)
+}
+
+// Activity stands still while a target's tasks sleep, and grows from tick to tick
+// while one runs or waits as one does for a disk.
+func TestActivity(t *testing.T) {
+	s := want(t, "cpu_time")
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, []string{"cpu_time"}, g)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	activity := func() uint64 {
+		tg.mark()
+		n, ok := s.Activity(tg.slot)
+		if !ok {
+			t.Fatal("no activity is known")
+		}
+		return n
+	}
+	still := func(what string) {
+		t.Helper()
+		last := activity()
+		if !poll(10*time.Second, func() bool {
+			before := last
+			last = activity()
+			return last == before && activity() == last
+		}) {
+			t.Errorf("%s: activity does not end", what)
+		}
+	}
+	still("a worker that waits for orders")
+	for _, order := range []string{"spin 20", "sleep 1 1000000"} {
+		before := activity()
+		w.do("%s", order)
+		if activity() == before {
+			t.Errorf("%s is no activity", order)
+		}
+		still(order)
+	}
+	w.tell("wait 1500")
+	eventually(t, "a wait", func() bool { return w.state(t) == "D" })
+	for range 5 {
+		before := activity()
+		if activity() == before && w.state(t) == "D" {
+			t.Error("to wait for a disk is no activity")
+		}
+	}
+	w.answer()
+	still("after it waited")
+}
+
+// state is the state of the worker's most special task.
+func (w *worker) state(t testing.TB) string {
+	t.Helper()
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", w.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), ") D ") {
+			return "D"
+		}
+	}
+	return ""
 }
 
 // sameCPU compares with the cgroup's own cpu.stat, which counts the same
