@@ -55,7 +55,7 @@ func (a *analyzer) criticalDocument(x *analyzed, families []*metric.Family) ([]b
 		}
 		entry := x.entry(c, families)
 		if !slices.ContainsFunc(spec.Sets[i].Entries, func(e policy.CriticalEntry) bool {
-			return e.Family == entry.Family && e.Statistic == entry.Statistic
+			return e.Family == entry.Family && e.Statistic == entry.Statistic && e.Label == entry.Label
 		}) { // the first is the most telling
 			spec.Sets[i].Entries = append(spec.Sets[i].Entries, entry)
 		}
@@ -104,7 +104,7 @@ func (d *documentFlags) key(c analysis.Critical) (policy.CriticalSet, error) {
 
 func (x *analyzed) entry(c analysis.Critical, families []*metric.Family) policy.CriticalEntry {
 	e := policy.CriticalEntry{
-		Family: c.Family, Statistic: c.Statistic, Window: time.Duration(c.Window * float64(time.Second)), Why: c.Why,
+		Family: c.Family, Statistic: c.Statistic, Label: c.Label, Window: time.Duration(c.Window * float64(time.Second)), Why: c.Why,
 		External: !slices.ContainsFunc(families, func(f *metric.Family) bool { return f.Is(c.Family) }),
 	}
 	if threshold := brief(c.Threshold); threshold != nil {

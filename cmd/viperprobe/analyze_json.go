@@ -35,6 +35,7 @@ type jsonCritical struct {
 	Why       string   `json:"why"`
 	Family    string   `json:"family"`
 	Statistic string   `json:"statistic"`
+	Label     string   `json:"label"`
 	Container string   `json:"container"`
 	Service   string   `json:"service"`
 	Pattern   string   `json:"pattern"`
@@ -133,7 +134,7 @@ func (x *analyzed) encodeResult(r analysis.Result) jsonAnalysis {
 	}
 	out.shapes(x, r)
 	for _, c := range r.Critical {
-		out.Critical = append(out.Critical, jsonCritical{c.Name, c.Why, c.Family, c.Statistic, c.Container, c.Service, c.Pattern,
+		out.Critical = append(out.Critical, jsonCritical{c.Name, c.Why, c.Family, c.Statistic, c.Label, c.Container, c.Service, c.Pattern,
 			c.Window, orNull(c.Threshold), c.Above, c.Precision, c.Recall, c.Stability})
 	}
 	for _, s := range r.Summaries {

@@ -9,7 +9,39 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"viperprobe.dev/viperprobe/internal/policy"
 )
+
+// Two series of one family that differ by their label are two entries, and the document is one that diff reads.
+func TestAnalyzeKeepsLabels(t *testing.T) {
+	var csv strings.Builder
+	csv.WriteString("time,db/block_latency(read).p99,db/block_latency(write).p99")
+	for row := range 200 {
+		fmt.Fprintf(&csv, "\n%d,%g,%d", row, math.Sin(float64(row)/9), row%40/20)
+	}
+	dir := t.TempDir()
+	file, critical := filepath.Join(dir, "disk.csv"), filepath.Join(dir, "disk.yaml")
+	if err := os.WriteFile(file, []byte(csv.String()+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := execute(t.Context(), newParts(), []string{"analyze", file, "--critical", critical}, &out, &errs); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	text, err := os.ReadFile(critical)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, label := range []string{"read", "write"} {
+		if !strings.Contains(string(text), "- family: block_latency\n          statistic: p99\n          label: "+label+"\n") {
+			t.Errorf("no entry of label %s in\n%s", label, text)
+		}
+	}
+	if _, err := policy.Parse([]policy.File{{Name: "disk.yaml", Data: text}}, newParts().families); err != nil {
+		t.Error(err)
+	}
+}
 
 // Whoever interrupts a long analysis gets the prompt back at once, and no half of a report.
 func TestAnalyzeIsInterrupted(t *testing.T) {

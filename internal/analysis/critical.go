@@ -11,8 +11,8 @@ import (
 func (s *study) critical(series int, why string) Critical {
 	x := s.rec.Series[series]
 	window, _ := s.opt.Task.windows()
-	c := Critical{Series: series, Name: x.Name, Family: x.family(), Statistic: cmp.Or(x.Statistic, "value"), Container: x.Container,
-		Service: x.service(), Pattern: x.Pattern, Window: max(window, s.rec.Step), Threshold: math.NaN(), Above: true, Why: why}
+	c := Critical{Series: series, Name: x.Name, Family: x.family(), Statistic: cmp.Or(x.Statistic, "value"), Label: x.Label,
+		Container: x.Container, Service: x.service(), Pattern: x.Pattern, Window: max(window, s.rec.Step), Threshold: math.NaN(), Above: true, Why: why}
 	k := s.position(series)
 	if s.labels == nil || k < 0 {
 		return c

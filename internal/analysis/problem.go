@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -12,7 +13,7 @@ type problem struct {
 	prepared [][]float64
 	labels   *labels // nil without an SLO
 	notes    []string
-	known    bool     // every series has a cost
+	known    bool     // every series that ever moves has a cost
 	unknown  []string // cost keys without one
 }
 
@@ -35,7 +36,7 @@ func newProblem(r Recording, o Options) (*problem, error) {
 		if p.prepared[i], counter = prepare(s, r.Runs); counter {
 			counters++
 		}
-		if _, ok := o.Costs[s.cost()]; !ok && !slices.Contains(p.unknown, s.cost()) {
+		if _, ok := o.Costs[s.cost()]; !ok && !still(p.prepared[i]) && !slices.Contains(p.unknown, s.cost()) {
 			p.known = false
 			p.unknown = append(p.unknown, s.cost())
 		}
@@ -56,6 +57,17 @@ func newProblem(r Recording, o Options) (*problem, error) {
 	l, err := makeLabels(p.rec, o.Task, p.rec.Runs)
 	p.labels = &l
 	return p, err
+}
+
+// still tells whether a series stands still in all that it has, so that no selection can hold it.
+func still(x []float64) bool {
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, v := range x {
+		if !math.IsNaN(v) {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	return lo >= hi
 }
 
 // cut makes runs out of blocks of the only one.

@@ -22,6 +22,7 @@ type Series struct {
 	Name      string // unique in the recording
 	Family    string // as the catalogue calls it, or the source; "" means Name
 	Statistic string // rate, p99, ...; "" means the value
+	Label     string // which of the family's series: read, or code="500",...; "" if it has one only
 	Container string // whose shapes are clustered together; "" is a container of its own
 	Service   string // node of the call graph; "" means Container
 	Pattern   string // kind of software, if known

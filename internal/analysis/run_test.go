@@ -200,6 +200,9 @@ func TestRunFilters(t *testing.T) {
 	if out.CostKnown || !slices.Contains(out.Unknown, "requests") || !strings.Contains(strings.Join(out.Notes, " "), "counters") {
 		t.Errorf("cost known %v, unknown %v, notes %q", out.CostKnown, out.Unknown, out.Notes)
 	}
+	if slices.Contains(out.Unknown, "same") {
+		t.Error("the cost of a series that stands still is asked for: no selection can hold it")
+	}
 }
 
 func TestRunBudget(t *testing.T) {

@@ -60,6 +60,7 @@ type CriticalSet struct {
 type CriticalEntry struct {
 	Family    string        `yaml:"family"`
 	Statistic string        `yaml:"statistic,omitempty"` // value, rate, p99, ...
+	Label     string        `yaml:"label,omitempty"`     // which series of the family; families are switched whole
 	External  bool          `yaml:"external,omitempty"`  // it is not ours to switch on
 	Window    time.Duration `yaml:"window,omitempty"`    // that the threshold is a mean over
 	Above     *float64      `yaml:"above,omitempty"`
@@ -145,6 +146,9 @@ func (r *reader) checkEntry(d *document.Document, at string, e *CriticalEntry) {
 			return
 		}
 		e.Family = r.catalogue[i].Name
+		if what := badLabel(r.catalogue[i], e.Label); what != "" {
+			r.fault(d, at+".label", "%s", what)
+		}
 	}
 	if e.Family == "" {
 		r.fault(d, at+".family", "want a name, have nothing")
@@ -160,6 +164,19 @@ func (r *reader) checkEntry(d *document.Document, at string, e *CriticalEntry) {
 	if e.Window < 0 {
 		r.fault(d, at+".window", "want more than 0, have %v", e.Window)
 	}
+}
+
+// badLabel says why a family has no series of that label, if so. Values that are not known beforehand are not judged.
+func badLabel(f *metric.Family, label string) string {
+	switch {
+	case label == "":
+		return ""
+	case len(f.Labels) == 0:
+		return fmt.Sprintf("%s has no label; leave it out", f.Name)
+	case len(f.Labels) == 1 && len(f.Labels[0].Values) > 0 && !slices.Contains(f.Labels[0].Values, label):
+		return fmt.Sprintf("want one of %s, have %q", strings.Join(f.Labels[0].Values, ", "), label)
+	}
+	return ""
 }
 
 // Rules switch on exactly the families of each set for the targets that it is of: the

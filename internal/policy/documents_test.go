@@ -47,7 +47,8 @@ func TestBadDocuments(t *testing.T) {
 func testCatalogue() []*metric.Family {
 	runq := *families[1]
 	runq.Kind = metric.Histogram
-	return append([]*metric.Family{families[0], &runq, families[2], families[3]}, &metric.Family{Name: "block_latency", Class: metric.Disk, Tier: metric.Event, Kind: metric.Histogram})
+	return append([]*metric.Family{families[0], &runq, families[2], families[3]}, &metric.Family{Name: "block_latency", Class: metric.Disk, Tier: metric.Event, Kind: metric.Histogram,
+		Labels: []metric.Label{{Name: "operation", Values: []string{"read", "write"}}}})
 }
 
 func policyOf(name, spec string) File {

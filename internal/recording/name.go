@@ -3,6 +3,7 @@ package recording
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -58,8 +59,9 @@ func (n namer) read(name string) (s analysis.Series, counter bool, err error) {
 		if err != nil {
 			return s, false, err
 		}
-		identify(&s, labels)
 		family = name[:open] + name[end+1:]
+		identify(&s, labels)
+		s.Label = n.label(name[:open], labels)
 	} else if slash := strings.LastIndexByte(cutLabel(name), '/'); slash >= 0 {
 		s.Container, family = name[:slash], name[slash+1:]
 		s.Service = serviceOf(s.Container)
@@ -67,7 +69,9 @@ func (n namer) read(name string) (s analysis.Series, counter bool, err error) {
 	if dot := strings.LastIndexByte(family, '.'); dot >= 0 && statistics.MatchString(family[dot+1:]) {
 		s.Statistic, family = family[dot+1:], family[:dot]
 	}
-	family = cutLabel(family)
+	if bare := cutLabel(family); bare != family {
+		family, s.Label = bare, strings.Trim(family[len(bare):], "()")
+	}
 	if family == "" {
 		return s, false, errors.New("it names no family")
 	}
@@ -96,6 +100,30 @@ func (n namer) family(name string) string {
 		return f.Name
 	}
 	return name
+}
+
+// whose are labels that tell whose a series is, what of it, or where it was read: not which series of its family.
+var whose = []string{"namespace", "pod", "container", "cgroup", "name", "kind", "target", "instance", "job", "workload",
+	"service", "app", "app_kubernetes_io_name", "deployment", "pattern", "statistic", "quantile", "node", "image", "id", "uid",
+	"cluster", "endpoint", "prometheus", "metrics_path"}
+
+// label says which series of its family one is: by the values of the labels that the catalogue knows, else by all labels
+// that are nothing else.
+func (n namer) label(family string, labels map[string]string) string {
+	if f := n.prom[family]; f != nil {
+		var values []string
+		for _, l := range f.Labels {
+			if v := labels[l.Name]; v != "" {
+				values = append(values, v)
+			}
+		}
+		return strings.Join(values, ",")
+	}
+	rest := maps.Clone(labels)
+	for _, key := range whose {
+		delete(rest, key)
+	}
+	return strings.Trim(printLabels(rest), "{}")
 }
 
 // identify says whose a series is, by its labels: namespace, pod and container, else

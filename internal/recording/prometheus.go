@@ -269,6 +269,7 @@ func (r *promReader) add(t *table, q question, s *model.SampleStream) error {
 	name, word := q.family+printLabels(labels), q.statistic
 	c.series.Family, c.series.Statistic = r.namer.family(q.family), ""
 	identify(&c.series, labels)
+	c.series.Label = r.namer.label(q.family, labels)
 	if word != "" {
 		c.series.Statistic = word
 		name += "." + word

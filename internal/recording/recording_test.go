@@ -49,14 +49,16 @@ func TestNames(t *testing.T) {
 		"web/runq.p50":                          {Family: "runq_latency", Statistic: "p50", Container: "web", Service: "web"},
 		"cart-0/x":                              {Family: "x", Container: "cart-0", Service: "cart"},
 		"shop/cart-7d9f8b6c5d-x2x4z/app/x.rate": {Family: "x", Statistic: "rate", Container: "shop/cart-7d9f8b6c5d-x2x4z/app", Service: "shop/cart"},
-		"/system.slice/nginx.service/block_latency(read).p99": {Family: "block_latency", Statistic: "p99",
+		"/system.slice/nginx.service/block_latency(read).p99": {Family: "block_latency", Statistic: "p99", Label: "read",
 			Container: "/system.slice/nginx.service", Service: "/system.slice/nginx.service"},
 		`viperprobe_runq_latency_seconds{namespace="shop",pod="cart-0",container="cart"}.p99`: {Family: "runq_latency", Statistic: "p99",
 			Container: "shop/cart-0/cart", Service: "shop/cart"},
-		`http_requests_total{instance="10.0.0.1:80",job="web"}`:                  {Family: "http_requests_total", Statistic: "rate", Container: "10.0.0.1:80", Service: "web"},
-		`rpc_seconds{container="a",service="s",pattern="redis",quantile="0.99"}`: {Family: "rpc_seconds", Statistic: "p99", Container: "a", Service: "s", Pattern: "redis"},
-		`viperprobe_context_switches_total{kind="node",node="n",target="ab12"}`:  {Family: "context_switches", Statistic: "rate", Container: "node", Service: "node"},
-		`x{cgroup="/a/b",note="with \"quotes\", and } a brace"}`:                 {Family: "x", Container: "/a/b", Service: "/a/b"},
+		`http_requests_total{instance="10.0.0.1:80",job="web"}`:                           {Family: "http_requests_total", Statistic: "rate", Container: "10.0.0.1:80", Service: "web"},
+		`rpc_seconds{container="a",service="s",pattern="redis",quantile="0.99"}`:          {Family: "rpc_seconds", Statistic: "p99", Container: "a", Service: "s", Pattern: "redis"},
+		`viperprobe_context_switches_total{kind="node",node="n",target="ab12"}`:           {Family: "context_switches", Statistic: "rate", Container: "node", Service: "node"},
+		`viperprobe_block_latency_seconds{container="db",operation="write",node="n"}.p50`: {Family: "block_latency", Statistic: "p50", Label: "write", Container: "db", Service: "db"},
+		`errors_total{job="web",code="500",zone="a"}`:                                     {Family: "errors_total", Statistic: "rate", Label: `code="500",zone="a"`, Container: "web", Service: "web"},
+		`x{cgroup="/a/b",note="with \"quotes\", and } a brace"}`:                          {Family: "x", Label: `note="with \"quotes\", and } a brace"`, Container: "/a/b", Service: "/a/b"},
 	} {
 		got, counter, err := newNamer(families).read(name)
 		if err != nil {

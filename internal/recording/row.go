@@ -127,7 +127,7 @@ func (p *pivot) begin(r *Row) *pivoted {
 	s := &pivoted{}
 	for _, word := range words {
 		c := &column{counter: kind == metric.Counter && !r.PerSecond, series: analysis.Series{
-			Name: strings.TrimSuffix(name+"."+word, "."), Family: p.namer.family(r.Family), Statistic: word,
+			Name: strings.TrimSuffix(name+"."+word, "."), Family: p.namer.family(r.Family), Statistic: word, Label: r.Label,
 			Container: r.Target, Service: service(r), Pattern: r.Pattern,
 		}}
 		s.columns = append(s.columns, c)

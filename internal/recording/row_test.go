@@ -49,7 +49,11 @@ func seq(rows []Row) iter.Seq2[Row, error] {
 func sampleSeries() []analysis.Series {
 	n := nan()
 	s := func(name, family, statistic string, values ...float64) analysis.Series {
-		return analysis.Series{Name: "shop/cart-0/cart/" + name, Family: family, Statistic: statistic, Container: "shop/cart-0/cart", Service: "shop/cart", Pattern: "go", Values: values}
+		label := ""
+		if strings.Contains(name, "(read)") {
+			label = "read"
+		}
+		return analysis.Series{Name: "shop/cart-0/cart/" + name, Family: family, Statistic: statistic, Label: label, Container: "shop/cart-0/cart", Service: "shop/cart", Pattern: "go", Values: values}
 	}
 	return []analysis.Series{
 		s("context_switches.rate", "context_switches", "rate", n, 1, 3),

@@ -42,7 +42,7 @@ type seriesPlot struct {
 func (in Input) chosenSection(r analysis.Result, d *plots) chosenSection {
 	s := chosenSection{Algorithm: r.Algorithm, Help: helpOf(r.Algorithm), SLO: in.Recording.SLO != nil, Held: len(in.Options.HoldOut) > 0}
 	for n, c := range r.Critical {
-		row := chosenRow{Name: c.Name, Family: c.Family, Statistic: c.Statistic, Container: c.Container, Why: c.Why, Plot: -1,
+		row := chosenRow{Name: c.Name, Family: familyOf(c), Statistic: c.Statistic, Container: c.Container, Why: c.Why, Plot: -1,
 			Threshold: "–", Precision: "–", Recall: "–", Stability: "–"}
 		unit := in.unit(c.Series)
 		if !math.IsNaN(c.Threshold) {
@@ -71,6 +71,14 @@ func (in Input) chosenSection(r analysis.Result, d *plots) chosenSection {
 		s.Left = fmt.Sprintf("The first %d of %d are drawn; the table has all of them.", drawnChosen, len(r.Critical))
 	}
 	return s
+}
+
+// familyOf is a family, with the label in parentheses where it has several series.
+func familyOf(c analysis.Critical) string {
+	if c.Label == "" {
+		return c.Family
+	}
+	return c.Family + "(" + c.Label + ")"
 }
 
 // seriesPlot draws a series over all runs; lines do not cross from one to the next.
