@@ -153,6 +153,11 @@ func otherFiles() []metric.Family {
 			Help:   "Limit on the target's tasks; absent without one, an ancestor's limit is not looked at; read every tenth time.",
 			Source: "pids.max; v1 pids: the same; node: /proc/sys/kernel/pid_max",
 		},
+		{
+			Name: "restarts", Class: metric.Process,
+			Help:   "Times that the target began again, as far as the agent saw it: a container under the name that it had in the same pod, or in the same runtime, a unit or any other cgroup under the same name. A process that a supervisor starts again in the same cgroup is none (execs, exits), nor is a new pod.",
+			Source: "cgroup_mkdir and the names of runtimes",
+		},
 	}
 }
 

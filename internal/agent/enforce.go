@@ -198,6 +198,14 @@ func (t *tree) name(now time.Time) {
 // nameOne looks for the name of one container and reports whether that is over:
 // it has been found, or will not be.
 func (t *tree) nameOne(x *target, now time.Time) bool {
+	over := t.nameBetter(x, now)
+	if over && x.group.target == x { // it does not only hold a pod's namespaces
+		t.restarts.begin(x)
+	}
+	return over
+}
+
+func (t *tree) nameBetter(x *target, now time.Time) bool {
 	better, pause, err := t.names.Resolve(x.Target)
 	switch {
 	case pause:

@@ -143,5 +143,5 @@ func (a *Agent) measure(x *target, buf []metric.Reading) ([]metric.Sample, []met
 	}
 	x.series, x.measured = x.series[:len(buf)], true
 	x.windows++
-	return samples, buf, err
+	return a.tree.restarts.sample(x, samples), buf, err
 }

@@ -29,6 +29,7 @@ type target struct {
 	still       int                     // windows since it moved
 	late        map[*metric.Family]bool // wanted since some later time than the target's start
 	drained     bool                    // the kernel has released it: the next tick is its last
+	beginning   beginning
 	v1          hybrid
 	recognition recognition
 	app         appState

@@ -26,6 +26,7 @@ type tree struct {
 	waiting   []*target            // for a name
 	crowded   []*group             // would be targets, but all slots are taken
 	names     *cgroup.Names
+	restarts  restarts
 	drain     time.Duration
 	blkio     int              // v1 hierarchy of block IO; 0: there is none
 	future    []*metric.Family // what templates switch on
@@ -58,7 +59,7 @@ func newTree(a *Agent) tree {
 	}
 	return tree{
 		a: a, groups: map[uint64]*group{}, paths: map[string]*group{}, bySlot: map[uint32]*target{}, held: map[uint32]bool{},
-		templates: map[string]*template{}, names: &cgroup.Names{Host: a.host}, drain: drainTime, blkio: blkio,
+		templates: map[string]*template{}, names: &cgroup.Names{Host: a.host}, restarts: restarts{known: map[string]*identity{}}, drain: drainTime, blkio: blkio,
 	}
 }
 
@@ -242,13 +243,12 @@ func (t *tree) own(g *group, now time.Time, born bool) error {
 			t.a.log.Warn("next targets start without histograms", "err", err)
 		}
 	}
-	if g.target.Kind != metric.Service {
-		x := g.target
-		if over := t.nameOne(x, now); g.target == nil { // it only holds a pod's namespaces
-			return nil
-		} else if !over {
-			t.waiting = append(t.waiting, x)
-		}
+	if x := g.target; x.Kind == metric.Service {
+		t.restarts.begin(x)
+	} else if over := t.nameOne(x, now); g.target == nil { // it only holds a pod's namespaces
+		return nil
+	} else if !over {
+		t.waiting = append(t.waiting, x)
 	}
 	t.adopt(g.target)
 	return errors.Join(t.settle(g), t.enforceOne(g.target, now))

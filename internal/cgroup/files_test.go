@@ -172,7 +172,7 @@ func TestCatalogue(t *testing.T) {
 		}
 	}
 	for name := range known {
-		if !served[name] {
+		if !served[name] && name != Restarts {
 			t.Errorf("family %s has no file", name)
 		}
 	}
