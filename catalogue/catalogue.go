@@ -19,7 +19,7 @@ var objects embed.FS
 // a process asks once and passes them on.
 func Families() []*metric.Family {
 	var all []*metric.Family
-	for _, rows := range [][]metric.Family{fileRows(), schedRows(), waitRows(), pmuRows(), taskRows(), socketRows(), netdropRows(), udpRows(), unixRows(), dnsRows(), faultRows(), reclaimRows(), tlbRows(), pagecacheRows(), blockRows(), requestRows(), unixRequestRows(), protocolRows(), processRows(), syscallRows(), softirqRows(), appRows(), agentRows()} {
+	for _, rows := range [][]metric.Family{fileRows(), schedRows(), waitRows(), pmuRows(), taskRows(), socketRows(), flowRows(), netdropRows(), udpRows(), unixRows(), dnsRows(), faultRows(), reclaimRows(), tlbRows(), pagecacheRows(), blockRows(), requestRows(), unixRequestRows(), protocolRows(), processRows(), syscallRows(), softirqRows(), appRows(), agentRows()} {
 		for i := range rows {
 			all = append(all, &rows[i])
 		}

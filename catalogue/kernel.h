@@ -121,10 +121,17 @@ struct task_struct___arm64 {
 	} thread_info;
 };
 
+struct in6_addr {
+	union {
+		u32 u6_addr32[4];
+	} in6_u;
+};
 struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
-	u16 skc_num;
+	u32 skc_daddr, skc_rcv_saddr;
+	u16 skc_dport, skc_num; /* of both only the second is in the host's order */
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 	unsigned long skc_flags;
 	struct {
 		struct net *net;
@@ -147,7 +154,14 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 	struct bpf_local_storage *sk_bpf_storage;
 };
+struct inet_sock {
+	u16 inet_sport;
+};
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	u64 bytes_sent, bytes_retrans, bytes_received, bytes_acked;
 	u32 segs_in, segs_out, total_retrans, srtt_us;
 	u32 write_seq, snd_una, rcv_nxt, copied_seq;

@@ -122,8 +122,11 @@ static __noinline int changed(struct sock *sk, int from, int to)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	if (from == LISTEN && to == CLOSE && is_subflow(tp))
-		leave_subflow(tp);
+	if (from == LISTEN && to == CLOSE) {
+		flow_unlistens(sk);
+		if (is_subflow(tp))
+			leave_subflow(tp);
+	}
 	l = to == CLOSE ? bpf_sk_storage_get(&socket_lasts, sk, 0, 0) : track(sk);
 	if (!l)
 		return 0;
@@ -132,6 +135,7 @@ static __noinline int changed(struct sock *sk, int from, int to)
 		l->active = true;
 		baseline(sk, tp, l);
 		claim(sk, l);
+		l->flow.side = FLOW_CLIENT;
 		l->started = bpf_ktime_get_ns();
 		break;
 	case LISTEN:
@@ -149,6 +153,8 @@ static __noinline int changed(struct sock *sk, int from, int to)
 			begin(l, from == SYN_SENT);
 		slot = owner(sk, l);
 		l->established = bpf_ktime_get_ns();
+		l->flow.fresh = 1;
+		flow_meet(sk, tp, &l->flow, slot, true);
 		if (from == SYN_RECV) {
 			count(slot, on_tcp_accepts, tcp_accepts_of);
 		} else if (from == SYN_SENT) {
@@ -161,13 +167,18 @@ static __noinline int changed(struct sock *sk, int from, int to)
 		if (l->epoch != vp_epoch)
 			break;
 		slot = owner(sk, l);
-		if (from == SYN_SENT)
+		if (from == SYN_SENT) {
 			count(slot, on_tcp_connect_failures, tcp_connect_failures_of);
-		else if (from == LISTEN)
+			flow_failed(sk, tp, &l->flow, slot);
+		} else if (from == LISTEN) {
 			listen_drops(sk, l, slot);
-		else if (from != SYN_RECV)
+		} else if (from != SYN_RECV) {
 			ended(tp, l, slot);
+			flow_meet(sk, tp, &l->flow, slot, false);
+		}
 		seal(sk, tp, l, slot);
+		if (from != LISTEN)
+			flow_part(sk, tp, &l->flow);
 		break;
 	}
 	return 0;
@@ -252,6 +263,14 @@ static __always_inline void gauges(struct sock *sk, struct socket_last *l, struc
 		__sync_fetch_and_add(&c->srtt, (u64)l->srtt * 1000);
 		__sync_fetch_and_add(&c->established, 1);
 	}
+}
+
+/* Open at our end. */
+static __always_inline bool connected(struct sock *sk)
+{
+	u8 state = sk->__sk_common.skc_state;
+
+	return state == ESTABLISHED || state == CLOSE_WAIT;
 }
 
 /* A listener has no queues of bytes: its sequence numbers mean nothing. */
@@ -357,6 +376,8 @@ int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!tp)
 		return 0;
 	slot = owner(sk, l);
+	if (connected(sk))
+		flow_meet(sk, tp, &l->flow, slot, false);
 	if (sk->__sk_common.skc_state == LISTEN && is_subflow(tp))
 		slot = settle_subflow(sk, tp, l, slot);
 	else
@@ -372,10 +393,10 @@ int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 		l->settled = queues(sk, tp, c) && was_still;
 	}
 	gauges(sk, l, c);
+	if (connected(sk))
+		flow_open(sk, tp, &l->flow, slot, (u64)l->srtt * 1000);
 	return 0;
 }
-
-u32 vp_passing; /* number of the pass that runs */
 
 static __always_inline void hold(struct sock *sk, struct socket_last *l, u32 slot)
 {
@@ -427,6 +448,8 @@ int socket_pass(struct bpf_iter__task_file *ctx)
 
 	if (!sk || sk->__sk_common.skc_state == CLOSE)
 		return 0;
+	if (sk->__sk_common.skc_state == LISTEN)
+		flow_listens(sk);
 	slot = vp_task_slot(t);
 	if (sk->sk_protocol == IPPROTO_MPTCP) {
 		if (sk->__sk_common.skc_state == LISTEN)

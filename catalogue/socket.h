@@ -6,6 +6,7 @@
 #define VP_SOCKET_H
 
 #include "descriptor.h"
+#include "flow.h"
 
 #define SOCK_DONE 1 /* include/net/sock.h: enum sock_flags; tcp_fin sets it */
 
@@ -50,6 +51,7 @@ struct socket_last {
 	u32 srtt; /* us */
 	bool owned, active, closed;
 	bool settled; /* nothing came or went between two passes, and nothing was queued */
+	struct flow_ref flow;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -87,9 +89,6 @@ static __always_inline struct sock *first_subflow(struct sock *sk)
 
 	return bpf_core_field_exists(m->first) ? BPF_CORE_READ(m, first) : NULL;
 }
-
-u32 vp_epoch; /* grows with each attachment */
-u32 vp_pass;  /* number of the last complete pass over descriptors */
 
 static __always_inline u32 owner(struct sock *sk, struct socket_last *l)
 {
@@ -134,35 +133,39 @@ static __always_inline struct counts read_counts(struct tcp_sock *tp, struct soc
 /* The last fold of a connection may meet the tick's on another CPU. So a fold stands
  * only where nobody folded since it looked, and the last one is exact and final: it
  * takes back what was read too high (see payload), and marks bytes as SEALED, in which
- * nothing counts before baseline or begin. */
+ * nothing counts before baseline or begin. Each gives what it has added to the cell. */
 #define SEALED (1ULL << 63)
 
-static __always_inline void seal64(u64 *cell, u64 *last, u64 now)
+static __always_inline u64 seal64(u64 *cell, u64 *last, u64 now)
 {
 	u64 old = __sync_lock_test_and_set(last, now | SEALED);
 
-	if (!(old & SEALED))
-		__sync_fetch_and_add(cell, now - old);
+	if (old & SEALED)
+		return 0;
+	__sync_fetch_and_add(cell, now - old);
+	return now - old;
 }
 
 /* A value that is read a little too low (two words are not read at once) is left
  * for the next fold. */
-static __always_inline void fold64(u64 *cell, u64 *last, u64 now)
+static __always_inline u64 fold64(u64 *cell, u64 *last, u64 now)
 {
 	u64 old = *last;
 
-	if (old & SEALED || (s64)(now - old) <= 0)
-		return;
-	if (__sync_val_compare_and_swap(last, old, now) == old)
-		__sync_fetch_and_add(cell, now - old);
+	if (old & SEALED || (s64)(now - old) <= 0 || __sync_val_compare_and_swap(last, old, now) != old)
+		return 0;
+	__sync_fetch_and_add(cell, now - old);
+	return now - old;
 }
 
-static __always_inline void fold32(u64 *cell, u32 *last, u32 now)
+static __always_inline u32 fold32(u64 *cell, u32 *last, u32 now)
 {
 	u32 old = *last;
 
-	if (old != now && __sync_val_compare_and_swap(last, old, now) == old)
-		__sync_fetch_and_add(cell, (u64)(u32)(now - old));
+	if (old == now || __sync_val_compare_and_swap(last, old, now) != old)
+		return 0;
+	__sync_fetch_and_add(cell, (u64)(u32)(now - old));
+	return now - old;
 }
 
 /* Time spent in a state counts in jiffies, and goes on while the state lasts. A value
@@ -208,11 +211,13 @@ static __always_inline u64 payload(struct sock *sk, u64 received)
 	return received && sk->__sk_common.skc_flags & (1UL << SOCK_DONE) ? received - 1 : received;
 }
 
-static __always_inline void fold_rest(struct tcp_sock *tp, struct socket_last *l, struct socket_cell *c, struct counts *n)
+static __always_inline void fold_rest(struct tcp_sock *tp, struct socket_last *l, struct socket_cell *c, struct counts *n, struct flow_counts *flow)
 {
 	fold32(&c->tcp_segments[IN], &l->segs_in, n->segs_in);
 	fold32(&c->tcp_segments[OUT], &l->segs_out, n->segs_out);
-	fold32(&c->tcp_retransmits, &l->retrans, n->retrans);
+	flow->retransmits = fold32(&c->tcp_retransmits, &l->retrans, n->retrans);
+	if (l->active && l->started)
+		flow->connect_time = l->established - l->started;
 	fold_chronos(tp, l, c);
 }
 
@@ -220,13 +225,15 @@ static __always_inline void fold(struct sock *sk, struct tcp_sock *tp, struct so
 {
 	struct socket_cell *c = bpf_map_lookup_elem(&socket_cells, &slot);
 	struct counts n = read_counts(tp, l);
+	struct flow_counts flow = {};
 
 	if (!c)
 		return;
-	fold64(&c->tcp_sent_bytes, &l->sent, n.sent);
+	flow.sent = fold64(&c->tcp_sent_bytes, &l->sent, n.sent);
 	fold64(&c->tcp_acked_bytes, &l->acked, n.acked);
-	fold_rest(tp, l, c, &n);
-	fold64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
+	fold_rest(tp, l, c, &n, &flow);
+	flow.received = fold64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
+	flow_fold(sk, tp, &l->flow, slot, &flow);
 }
 
 /* The last fold. The socket is locked: nothing changes meanwhile. */
@@ -234,14 +241,16 @@ static __always_inline void seal(struct sock *sk, struct tcp_sock *tp, struct so
 {
 	struct socket_cell *c = bpf_map_lookup_elem(&socket_cells, &slot);
 	struct counts n = read_counts(tp, l);
+	struct flow_counts flow = {};
 
 	if (!c)
 		return;
-	seal64(&c->tcp_sent_bytes, &l->sent, n.sent);
+	flow.sent = seal64(&c->tcp_sent_bytes, &l->sent, n.sent);
 	seal64(&c->tcp_acked_bytes, &l->acked, n.acked);
-	fold_rest(tp, l, c, &n);
-	seal64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
+	fold_rest(tp, l, c, &n, &flow);
+	flow.received = seal64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
 	l->closed = true; /* tcp_disconnect may zero the counters after this */
+	flow_fold(sk, tp, &l->flow, slot, &flow);
 }
 
 /* Take what the socket has counted so far as the start. */
@@ -261,6 +270,7 @@ static __always_inline void baseline(struct sock *sk, struct tcp_sock *tp, struc
 	l->chrono[SEND_BUFFER] = chrono(tp, SEND_BUFFER);
 	l->established = 0;
 	l->closed = l->settled = false;
+	__builtin_memset(&l->flow, 0, sizeof(l->flow));
 	l->epoch = vp_epoch;
 }
 
@@ -274,6 +284,8 @@ static __always_inline void begin(struct socket_last *l, bool active)
 	l->chrono[BUSY] = l->chrono[RECEIVE_WINDOW] = l->chrono[SEND_BUFFER] = 0;
 	l->established = 0;
 	l->closed = l->settled = false;
+	__builtin_memset(&l->flow, 0, sizeof(l->flow));
+	l->flow.side = active ? FLOW_CLIENT : FLOW_SERVER;
 	l->epoch = vp_epoch;
 }
 

@@ -45,7 +45,7 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 4 no cgroup v2.`,
 		},
 	}
 	c.Flags().DurationVar(&f.interval, "interval", time.Second, "length of a window")
-	c.Flags().StringSliceVar(&f.families, "families", []string{"default"}, "what is measured: families, aliases, classes, tiers, all, or default: all but those on demand; may be repeated")
+	c.Flags().StringSliceVar(&f.families, "families", []string{"default"}, "what is measured: families, aliases, classes, tiers, beginnings (flow_*), all, or default: all but those on demand; may be repeated")
 	c.Flags().StringArrayVar(&f.cgroups, "cgroup", nil, "measure only targets whose cgroup path matches this glob; may be repeated")
 	c.Flags().StringVar(&f.root, "root", "/", "where the machine's root is mounted")
 	return c

@@ -35,7 +35,7 @@ func (s *settings) bindPlan(set *pflag.FlagSet) {
 	s.flags.FlagSet = set
 	f := &s.flags
 	f.text(&s.Interval, "interval", "duration", "length of a window: how often families are read")
-	f.StringSliceVar(&s.Families, "families", s.Families, "what is measured: families, aliases, classes, tiers, all, or default: all but those on demand; may be repeated")
+	f.StringSliceVar(&s.Families, "families", s.Families, "what is measured: families, aliases, classes, tiers, beginnings (flow_*), all, or default: all but those on demand; may be repeated")
 	f.StringArrayVar(&s.Cgroups, "cgroup", nil, "measure only targets whose cgroup path matches this glob; /** at the end means the tree; may be repeated")
 	f.StringArrayVar(&s.ExcludeCgroups, "exclude-cgroup", nil, "leave out targets whose cgroup path matches this glob; may be repeated")
 	f.probes(&s.ProbeDir)

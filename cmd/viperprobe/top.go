@@ -72,7 +72,7 @@ p99}}} in base units.` + codes("4 no cgroup v2"),
 	}
 	t.bindPlan(c.Flags())
 	t.instance.bind(&t.settings.flags, "address of a running instance, or none; may hold user:password@")
-	c.Flags().Lookup("families").Usage = "families to show, or aliases, classes, tiers, default or all; may be repeated (default: a few of each resource)"
+	c.Flags().Lookup("families").Usage = "families to show, or aliases, classes, tiers, beginnings (flow_*), default or all; may be repeated (default: a few of each resource)"
 	c.Flags().StringVar(&t.by, "by", "target", "sum by target, pod, workload, namespace, node or pattern")
 	c.Flags().StringVar(&t.sort, "sort", "", "family to sort by (default: the first)")
 	c.Flags().BoolVar(&t.once, "once", false, "print one window and end")

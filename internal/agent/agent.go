@@ -79,7 +79,7 @@ func New(o Options) (*Agent, error) {
 	for _, f := range o.Families {
 		a.byName[f.Name] = f
 	}
-	a.probes, a.why = probe.Open(probe.Options{Families: o.Families, Object: o.Object, Cgroup2: o.Host.V2})
+	a.probes, a.why = probe.Open(probe.Options{Families: o.Families, Object: o.Object, Cgroup2: o.Host.V2, NameOf: a.nameOf})
 	if a.why != nil {
 		a.probes = nil
 		a.log.Warn("file tier only", "err", a.why)

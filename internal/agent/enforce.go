@@ -71,6 +71,7 @@ func (t *tree) choose(x *target, now time.Time) {
 		x.wants = append(x.wants, f)
 		if f.Object != "" {
 			x.probed = append(x.probed, f)
+			x.flows = x.flows || isFlow(f)
 		}
 		if !slices.Contains(before, f) {
 			x.renew(f)

@@ -170,6 +170,8 @@ func (o *own) kernel(a *Agent, dst []metric.Reading) []metric.Reading {
 	put("agent_dropped", "targets without a slot in the kernel", lost.NoSlot)
 	put("agent_dropped", "cgroups without room in the kernel", lost.NoRoom)
 	put("agent_dropped", "events of cgroups", lost.Events)
+	put("agent_dropped", "connections of flows beyond a bound", lost.FlowsBeyond)
+	put("agent_dropped", "connections without room to meet their other end", lost.FlowsUnmet)
 	for _, object := range slices.Sorted(maps.Keys(lost.Failed)) {
 		put("agent_uncounted", object, lost.Failed[object])
 	}

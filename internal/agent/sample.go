@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"slices"
+
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
@@ -142,6 +144,24 @@ func (a *Agent) measure(x *target, buf []metric.Reading) ([]metric.Sample, []met
 		samples[i] = x.begin(i, &buf[i]).sample(&buf[i], ratios.of(buf[i].Family))
 	}
 	x.series, x.measured = x.series[:len(buf)], true
+	x.forgetFlows()
 	x.windows++
 	return a.tree.restarts.sample(x, samples), buf, err
 }
+
+// forgetFlows drops the series of flows that were not read in this window: the kernel side
+// has forgotten them, and starts them from 0 when they come back.
+func (x *target) forgetFlows() {
+	if !x.flows {
+		return
+	}
+	for k, s := range x.index {
+		if isFlow(k.family) && s.read < x.windows {
+			delete(x.index, k)
+		}
+	}
+	x.flows = slices.ContainsFunc(x.probed, isFlow)
+}
+
+// isFlow reports whether a family tells who talks to whom.
+func isFlow(f *metric.Family) bool { return f.Tier == metric.Event && f.Keyed() }

@@ -28,6 +28,7 @@ type target struct {
 	activity    uint64                  // as of the last window
 	still       int                     // windows since it moved
 	late        map[*metric.Family]bool // wanted since some later time than the target's start
+	flows       bool                    // flows are wanted, or were in the last window
 	drained     bool                    // the kernel has released it: the next tick is its last
 	beginning   beginning
 	v1          hybrid
@@ -57,6 +58,14 @@ func (x *target) sleeps(p *probe.Set) bool {
 	}
 	x.still++
 	return x.still > settling
+}
+
+// nameOf is what flows call the target of a slot.
+func (a *Agent) nameOf(slot uint32) string {
+	if x := a.tree.bySlot[slot]; x != nil {
+		return x.FullName()
+	}
+	return ""
 }
 
 // end marks the target as gone.

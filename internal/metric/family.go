@@ -168,6 +168,17 @@ func (f *Family) Scale() float64 {
 // that it can be switched per target in the kernel.
 func (f *Family) Gated() bool { return f.Tier == Event || f.Tier == App }
 
+// Keyed reports whether the kernel side finds the family's cells by a key that it meets
+// as it runs (application probes, flows), instead of a row of cells for each target.
+func (f *Family) Keyed() bool {
+	for i := range f.Labels {
+		if f.Object != "" && f.Labels[i].Cells() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // PromName is the family's name on /metrics: prefix, base unit, and _total on
 // counters. No unit is written twice.
 func (f *Family) PromName() string {

@@ -120,5 +120,17 @@ func TestTargetName(t *testing.T) {
 		if got := x.Name(); got != want {
 			t.Errorf("%+v: %q, want %q", x, got, want)
 		}
+		if got := x.FullName(); got != want {
+			t.Errorf("%+v in full: %q, want %q", x, got, want)
+		}
+	}
+	for want, x := range map[string]Target{
+		"shop/web-1/nginx": {Kind: Container, Namespace: "shop", Pod: "web-1", Container: "nginx", Cgroup: "/a"},
+		"shop/nginx":       {Kind: Container, Namespace: "shop", Container: "nginx", Cgroup: "/a"},
+		"/a":               {Kind: Plain, Namespace: "shop", Pod: "web-1", Cgroup: "/a"},
+	} {
+		if got := x.FullName(); got != want {
+			t.Errorf("%+v in full: %q, want %q", x, got, want)
+		}
 	}
 }

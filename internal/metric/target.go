@@ -3,6 +3,8 @@ package metric
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -62,4 +64,14 @@ func (t *Target) Name() string {
 		return string(t.Kind)
 	}
 	return t.Cgroup
+}
+
+// FullName is what the target is called where others are listed with it: namespace, pod
+// and container as far as they are known, joined by "/"; else its Name.
+func (t *Target) FullName() string {
+	if t.Container == "" {
+		return t.Name()
+	}
+	parts := []string{t.Namespace, t.Pod, t.Container}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"viperprobe.dev/viperprobe/internal/metric"
 )
@@ -18,16 +19,16 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("unknown family %q, did you mean %q?", e.Name, e.Nearest)
 }
 
-// Resolve turns what a person wrote (families, aliases, classes, tiers, "all", and
-// "default": all but those that are on demand) into families, in catalogue order, each once. All unknown names are reported
-// together, as UnknownErrors.
+// Resolve turns what a person wrote (families, aliases, classes, tiers, beginnings as in
+// "flow_*", "all", and "default": all but those that are on demand) into families, in
+// catalogue order, each once. All unknown names are reported together, as UnknownErrors.
 func Resolve(names []string, catalogue []*metric.Family) ([]*metric.Family, error) {
 	chosen := map[*metric.Family]bool{}
 	var faults []error
 	for _, name := range names {
 		found := false
 		for _, f := range catalogue {
-			if name == "all" || name == "default" && !f.OnDemand || f.Is(name) || name == string(f.Class) || name == string(f.Tier) {
+			if begins(name, f) || name == "all" || name == "default" && !f.OnDemand || f.Is(name) || name == string(f.Class) || name == string(f.Tier) {
 				chosen[f], found = true, true
 			}
 		}
@@ -37,6 +38,12 @@ func Resolve(names []string, catalogue []*metric.Family) ([]*metric.Family, erro
 	}
 	out := slices.DeleteFunc(slices.Clone(catalogue), func(f *metric.Family) bool { return !chosen[f] })
 	return out, errors.Join(faults...)
+}
+
+// begins reports whether name is the beginning of a family's and "*".
+func begins(name string, f *metric.Family) bool {
+	beginning, ok := strings.CutSuffix(name, "*")
+	return ok && beginning != "" && strings.HasPrefix(f.Name, beginning)
 }
 
 func vocabulary(catalogue []*metric.Family) []string {

@@ -24,7 +24,7 @@ func TestResolve(t *testing.T) {
 	for words, want := range map[string]string{
 		"all": "cpu_usage runq_latency offcpu_time tcp_sent_bytes", "default": "cpu_usage runq_latency tcp_sent_bytes",
 		"cpu": "cpu_usage runq_latency offcpu_time", "sentbytes runq": "runq_latency tcp_sent_bytes",
-		"event": "runq_latency offcpu_time", "runq runq_latency": "runq_latency", "default offcpu_time": "cpu_usage runq_latency offcpu_time tcp_sent_bytes",
+		"event": "runq_latency offcpu_time", "runq runq_latency": "runq_latency", "off*": "offcpu_time", "runq* tcp_*": "runq_latency tcp_sent_bytes", "default offcpu_time": "cpu_usage runq_latency offcpu_time tcp_sent_bytes",
 	} {
 		got, err := Resolve(strings.Fields(words), families)
 		if err != nil {
@@ -41,7 +41,7 @@ func TestResolve(t *testing.T) {
 }
 
 func TestUnknownNamesAreAllReported(t *testing.T) {
-	got, err := Resolve([]string{"runqlatency", "cpu_usage", "zzzzzzzz"}, families)
+	got, err := Resolve([]string{"runqlatency", "cpu_usage", "zzzzzzzz", "*", "zz*"}, families)
 	if len(got) != 1 || got[0].Name != "cpu_usage" {
 		t.Errorf("resolved %v", got)
 	}
@@ -49,7 +49,7 @@ func TestUnknownNamesAreAllReported(t *testing.T) {
 	if !errors.As(err, &u) || u.Nearest != "runq_latency" {
 		t.Errorf("got %v, want a hint at runq_latency", err)
 	}
-	for _, want := range []string{`unknown family "runqlatency", did you mean "runq_latency"?`, `unknown family "zzzzzzzz"; `} {
+	for _, want := range []string{`unknown family "runqlatency", did you mean "runq_latency"?`, `unknown family "zzzzzzzz"; `, `unknown family "*"`, `unknown family "zz*"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %q", want, err)
 		}

@@ -20,6 +20,9 @@ type Losses struct {
 	NoSlot uint64            // new targets for which no slot was left
 	NoRoom uint64            // new cgroups for which vp_cgroups had no room
 	Failed map[string]uint64 // by hook group: values that could not be counted
+
+	FlowsBeyond uint64 // connections of flows beyond a bound, which count in those for all others
+	FlowsUnmet  uint64 // ends of connections that had no room to meet the other: peers are told by address
 }
 
 // Losses reads the counters of what was lost.
@@ -27,6 +30,9 @@ func (s *Set) Losses() Losses {
 	l := Losses{Events: s.EventsLost(), NoSlot: variable(s.core, "vp_no_slot"), NoRoom: variable(s.core, "vp_no_room"), Failed: map[string]uint64{}}
 	for name, o := range s.objects {
 		l.Failed[name] = variable(o.coll, "vp_failed")
+		if o.flows != nil {
+			l.FlowsBeyond, l.FlowsUnmet = o.flows.beyond, variable(o.coll, "flow_unmet")
+		}
 	}
 	return l
 }

@@ -114,8 +114,8 @@ func (s *Set) prepare(o *object) error {
 				return err
 			}
 		}
-		if f.Tier == metric.App {
-			continue // its cells are of another kind: apps
+		if f.Keyed() {
+			continue // its cells are of another kind: apps, flows
 		}
 		if f.Kind == metric.Histogram {
 			m := o.spec.Maps[f.Name]
@@ -183,7 +183,7 @@ func (s *Set) build(o *object) error {
 		return err
 	}
 	o.coll = coll
-	return o.open(s.copies)
+	return o.open(s)
 }
 
 // instantiate loads an object with the maps that all share.

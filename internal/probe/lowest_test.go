@@ -16,7 +16,7 @@ import (
 var (
 	helpersSince = map[asm.BuiltinFunc]string{
 		asm.FnMapLookupElem: "3.19", asm.FnMapUpdateElem: "3.19", asm.FnMapDeleteElem: "3.19", asm.FnKtimeGetNs: "4.1",
-		asm.FnGetSmpProcessorId: "4.1", asm.FnGetPrandomU32: "4.1", asm.FnMapPopElem: "4.20", asm.FnPerfEventReadValue: "4.15", asm.FnProbeReadKernel: "5.5", asm.FnProbeReadKernelStr: "5.5",
+		asm.FnGetSmpProcessorId: "4.1", asm.FnGetPrandomU32: "4.1", asm.FnMapPopElem: "4.20", asm.FnMapPushElem: "4.20", asm.FnPerfEventReadValue: "4.15", asm.FnProbeReadKernel: "5.5", asm.FnProbeReadKernelStr: "5.5",
 		asm.FnSkcToTcpSock: "5.9", asm.FnSkcToUnixSock: "5.16", asm.FnRingbufReserve: "5.8", asm.FnRingbufSubmit: "5.8", asm.FnGetCurrentTaskBtf: "5.11",
 		asm.FnSkStorageGet: "5.11", asm.FnSkStorageDelete: "5.11", // in tracing programs: 8e4597c627fb
 		asm.FnSkbLoadBytes: "4.10", asm.FnGetSocketCookie: "4.12", asm.FnSkbCgroupId: "5.8", // in programs on packets: d56c2f95adb3

@@ -40,6 +40,7 @@ type object struct {
 	ticks   int
 	found   map[string]*found // values of labels that are found at run time
 	apps    *apps             // of the hook group app alone
+	flows   *flows            // of the hook group socket alone
 }
 
 func (o *object) failAll(err error) {
@@ -72,9 +73,9 @@ func (o *object) hook(f *metric.Family) string {
 }
 
 // open maps the object's cells after load.
-func (o *object) open(copies int) error {
+func (o *object) open(s *Set) error {
 	o.links, o.iters, o.hists = map[string]link.Link{}, map[string]*link.Iter{}, map[*metric.Family]*histograms{}
-	o.copies, o.perCPU = copies, map[string]bool{}
+	o.copies, o.perCPU = s.copies, map[string]bool{}
 	if err := o.openFound(); err != nil {
 		return err
 	}
@@ -90,6 +91,14 @@ func (o *object) open(copies int) error {
 	for f := range o.rungs {
 		if f.Tier == metric.App {
 			return o.openApps()
+		}
+		if f.Keyed() {
+			if o.flows == nil {
+				if err := o.openFlows(s); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		if f.Kind == metric.Histogram {
 			copies := 1
@@ -108,12 +117,9 @@ func (o *object) layout(t btf.Type) error {
 	if !ok {
 		return fmt.Errorf("object %s: value of %s_cells is %v, want a struct of u64", o.name, o.name, t)
 	}
-	o.stride, o.members = int(cell.Size)/8, map[string]int{}
-	for _, m := range cell.Members {
-		o.members[m.Name] = int(m.Offset.Bytes()) / 8
-	}
+	o.stride, o.members = int(cell.Size)/8, membersOf(cell)
 	for f := range o.rungs {
-		if f.Kind == metric.Histogram {
+		if f.Kind == metric.Histogram || f.Keyed() {
 			continue
 		}
 		at, ok := o.members[cellOf(f)]
@@ -131,6 +137,15 @@ func (o *object) layout(t btf.Type) error {
 		}
 	}
 	return nil
+}
+
+// membersOf is where each member of a cell is, in words.
+func membersOf(cell *btf.Struct) map[string]int {
+	at := map[string]int{}
+	for _, m := range cell.Members {
+		at[m.Name] = int(m.Offset.Bytes()) / 8
+	}
+	return at
 }
 
 func cellOf(f *metric.Family) string {
@@ -151,7 +166,7 @@ func (o *object) attach(wanted []*metric.Family) error {
 			}
 		}
 	}
-	faults := o.detach(programs)
+	faults := append(o.detach(programs), o.wantFlows())
 	fresh := len(o.links)+len(o.iters) == 0
 	if fresh && len(programs) > 0 {
 		if err := o.begin(); err != nil {
@@ -273,7 +288,7 @@ func (o *object) close() error {
 	for _, h := range o.hists {
 		faults = append(faults, h.close())
 	}
-	faults = append(faults, o.cells.unmap(), o.apps.close())
+	faults = append(faults, o.cells.unmap(), o.apps.close(), o.flows.close())
 	if o.coll != nil {
 		o.coll.Close()
 	}

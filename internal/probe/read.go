@@ -45,6 +45,9 @@ func (o *object) tick(first bool) error {
 			o.cells[slot*o.stride+g] = 0
 		}
 	}
+	if o.flows.wanted() {
+		o.flows.reset()
+	}
 	var faults []error
 	if first || o.ticks%passEvery == 0 {
 		faults = append(faults, o.pass())
@@ -55,6 +58,9 @@ func (o *object) tick(first bool) error {
 		if strings.HasSuffix(name, "_tick") {
 			faults = append(faults, run(o.name, it))
 		}
+	}
+	if o.flows.wanted() {
+		faults = append(faults, o.flows.follow())
 	}
 	return errors.Join(append(faults, o.set("vp_passed", began))...)
 }
@@ -95,6 +101,10 @@ func (s *Set) Read(slot uint32, wanted []*metric.Family, dst []metric.Reading) [
 		}
 		if o.apps != nil {
 			dst = o.apps.read(f, slot, dst)
+			continue
+		}
+		if o.flows != nil && f.Keyed() {
+			dst = o.flows.read(f, slot, dst)
 			continue
 		}
 		met := foundLabel(f)

@@ -73,6 +73,8 @@ func checkRow(t *testing.T, f *metric.Family, s *ebpf.CollectionSpec) {
 	}
 	if f.Tier == metric.App {
 		checkApp(t, s)
+	} else if f.Keyed() {
+		checkFlow(t, f, s)
 	} else if f.Kind == metric.Histogram {
 		checkHistogram(t, f, s)
 	} else {
@@ -108,6 +110,32 @@ func checkApp(t *testing.T, s *ebpf.CollectionSpec) {
 		if m := s.Maps[name]; m == nil || m.ValueSize != want[0] || m.MaxEntries != want[1] {
 			t.Errorf("object app has %s %v, want %d values of %d bytes", name, m, want[1], want[0])
 		}
+	}
+}
+
+// checkFlow wants the sizes that flow.go takes for granted, and a word of the cell.
+func checkFlow(t *testing.T, f *metric.Family, s *ebpf.CollectionSpec) {
+	t.Helper()
+	for name, want := range map[string][2]uint32{"flow_cells": {8 * flowWords, flowCells + 2*Slots}, "flow_numbers": {4, flowCells}, "flow_counts": {8, Slots}} {
+		if m := s.Maps[name]; m == nil || m.ValueSize != want[0] || m.MaxEntries != want[1] {
+			t.Errorf("object %s has %s %v, want %d values of %d bytes", f.Object, name, m, want[1], want[0])
+		}
+	}
+	cell, ok := btf.UnderlyingType(s.Maps["flow_cells"].Value).(*btf.Struct)
+	if !ok {
+		t.Fatal("the value of flow_cells is no struct")
+	}
+	at := membersOf(cell)
+	for name, want := range map[string]int{"serial": flowSerial, "sent": flowCounters, "connections": flowGauges} {
+		if at[name] != want {
+			t.Errorf("struct %s has %s at word %d, want %d", cell.Name, name, at[name], want)
+		}
+	}
+	if first, ok := at[cellOf(f)]; !ok || first < flowCounters || (first >= flowGauges) != (f.Kind == metric.Gauge) {
+		t.Errorf("%s: struct %s has no %s of its kind", f.Name, cell.Name, cellOf(f))
+	}
+	if f.Over != "" && at[f.Over] < flowGauges {
+		t.Errorf("%s: struct %s has no %s to divide by", f.Name, cell.Name, f.Over)
 	}
 }
 
@@ -187,7 +215,7 @@ func TestRowsHaveGoodNames(t *testing.T) {
 			t.Errorf("%s has %d labels, at most 2 are allowed", f.Name, len(f.Labels))
 		}
 		for _, l := range f.Labels {
-			if !snakeCase.MatchString(l.Name) || (f.Object != "" && l.Cells() == 0 && f.Tier != metric.App) {
+			if !snakeCase.MatchString(l.Name) || (f.Object != "" && l.Cells() == 0 && f.Tier != metric.App && f.Object != "socket") {
 				t.Errorf("%s: label %q with values %q", f.Name, l.Name, l.Values)
 			}
 		}

@@ -27,11 +27,13 @@ const (
 )
 
 // Options of Open. Object hands out compiled objects by hook group, Cgroup2 is where
-// cgroup v2 is mounted: programs on packets are attached to its root.
+// cgroup v2 is mounted: programs on packets are attached to its root. NameOf is what the
+// target of a slot is called in labels, "" when it has no name; it is asked in Tick.
 type Options struct {
 	Families []*metric.Family
 	Object   func(name string) ([]byte, error)
 	Cgroup2  string
+	NameOf   func(slot uint32) string
 }
 
 // A Set is the kernel side of one agent: targets' slots, hook groups that were
@@ -42,6 +44,7 @@ type Set struct {
 	bits     map[*metric.Family]bit // of gated families
 	object   func(string) ([]byte, error)
 	cgroup2  string
+	nameOf   func(slot uint32) string // nil: slots have their numbers
 
 	types   *kernelTypes     // while hook groups are loaded
 	core    *ebpf.Collection // cgroup.bpf.c: targets
@@ -62,7 +65,7 @@ var ErrNoBTF = errors.New("kernel has no BTF (/sys/kernel/btf/vmlinux): only the
 // Open loads the part that knows targets and attaches it. No family is loaded
 // before it is wanted. The caller closes the set.
 func Open(o Options) (*Set, error) {
-	s := &Set{families: o.Families, object: o.Object, cgroup2: o.Cgroup2,
+	s := &Set{families: o.Families, object: o.Object, cgroup2: o.Cgroup2, nameOf: o.NameOf,
 		bits: map[*metric.Family]bit{}, objects: map[string]*object{}, shared: map[string]*ebpf.Map{}}
 	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; newer ones ignore it.
 	_ = rlimit.RemoveMemlock()

@@ -151,6 +151,7 @@ func (o *object) clear(slot uint32) {
 		h.clear(slot)
 	}
 	o.apps.clear(slot)
+	o.flows.clear(slot)
 }
 
 // Switch makes the given families, and no others, count for a slot. It is in

@@ -41,7 +41,7 @@ func pair(client, server side, family int) {
 }
 
 // soon waits for a value of the target: the last acknowledgements are on their way.
-func (tg *target) soon(t *testing.T, old mark, name string, want uint64) {
+func (tg *target) soon(t testing.TB, old mark, name string, want uint64) {
 	t.Helper()
 	var got uint64
 	if !poll(5e9, func() bool { got = tg.mark()[name] - old[name]; return got == want }) {

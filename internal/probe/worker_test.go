@@ -205,7 +205,7 @@ type action func(j *job, args []string) (answer, error)
 // actions is what workers can do.
 func actions() map[string]action {
 	all := map[string]action{}
-	for _, part := range []map[string]action{commonActions(), taskActions(), socketActions(), faultActions(), diskActions(), requestActions(), tlbActions(), reclaimActions(), pagecacheActions(), udpActions(), unixActions(), dnsActions(), processActions(), syscallActions(), fileActions(), appActions(), protocolActions()} {
+	for _, part := range []map[string]action{commonActions(), taskActions(), socketActions(), faultActions(), diskActions(), requestActions(), tlbActions(), reclaimActions(), pagecacheActions(), udpActions(), unixActions(), dnsActions(), processActions(), syscallActions(), fileActions(), appActions(), protocolActions(), flowActions()} {
 		maps.Copy(all, part)
 	}
 	return all

@@ -1,28 +1,18 @@
 package store
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/prometheus/prometheus/model/labels"
 
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 )
 
-// TargetName is what a target is called in rows and tables: namespace, pod and
-// container as far as they are known, joined by "/"; else its cgroup's path; else
-// its kind.
-func TargetName(t *metric.Target) string {
-	name := joined(t.Namespace, t.Pod, t.Container)
-	if t.Container == "" {
-		name = t.Name()
+// joined is a name in its namespace, where that is known.
+func joined(namespace, name string) string {
+	if namespace == "" {
+		return name
 	}
-	return name
-}
-
-func joined(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
+	return namespace + "/" + name
 }
 
 // Group is the name of what t is summed into under by.
@@ -41,7 +31,7 @@ func Group(t *metric.Target, by Grouping) string {
 	case by == ByWorkload && t.Workload != "":
 		return joined(t.Namespace, t.Workload)
 	}
-	return TargetName(t)
+	return t.FullName()
 }
 
 // MatchTarget reports whether glob matches any of the names by which a person
@@ -50,7 +40,7 @@ func MatchTarget(glob string, t *metric.Target) bool {
 	if glob == "" {
 		return true
 	}
-	for _, name := range []string{TargetName(t), t.Container, t.Pod, t.Cgroup, string(t.ID)} {
+	for _, name := range []string{t.FullName(), t.Container, t.Pod, t.Cgroup, string(t.ID)} {
 		s := policy.Selector{Cgroups: []string{glob}}
 		if name != "" && s.Matches(&metric.Target{Cgroup: name}) {
 			return true

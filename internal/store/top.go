@@ -123,7 +123,7 @@ func topName(x *metric.Target, by Grouping) (key, name string) {
 	case ByNode:
 		attribute = x.Node
 	default:
-		return string(x.ID), TargetName(x)
+		return string(x.ID), x.FullName()
 	}
 	if attribute == "" {
 		return "", "(no " + string(by) + ")"
