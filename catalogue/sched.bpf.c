@@ -8,6 +8,8 @@
 
 const volatile u64 on_runq_latency, on_oncpu_slice, on_offcpu_time;
 
+u64 vp_wanted; /* families that any target wants: whose slot to look up */
+
 VP_HISTOGRAM(runq_latency);
 VP_HISTOGRAM(oncpu_slice);
 VP_HISTOGRAM(offcpu_time);
@@ -40,22 +42,21 @@ static __always_inline u64 since(struct task_struct *t, u64 then)
 SEC("tp_btf/sched_switch")
 int VP_WINDOWED(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	u64 from, to, t;
-	u32 pslot, nslot;
+	u32 slot;
+	u64 t;
 
-	from = prev->cgroups->dfl_cgrp->kn->id;
-	to = next->cgroups->dfl_cgrp->kn->id;
-	pslot = vp_slot_of(from);
-	nslot = from == to ? pslot : vp_slot_of(to);
-	if (next->pid && vp_on(nslot, on_runq_latency)) {
-		t = next->sched_info.last_queued;
+	/* Half of a machine's switches are to or from an idle CPU: its task is nobody's. */
+	if (vp_wanted & on_runq_latency && next->pid) {
+		slot = vp_task_slot(next);
+		t = vp_on(slot, on_runq_latency) ? next->sched_info.last_queued : 0;
 		if (t)
-			vp_observe_cpu(&runq_latency, nslot, since(next, t));
+			vp_observe_cpu(&runq_latency, slot, since(next, t));
 	}
-	if (prev->pid && vp_on(pslot, on_oncpu_slice)) {
-		t = prev->sched_info.last_arrival;
+	if (vp_wanted & on_oncpu_slice && prev->pid) {
+		slot = vp_task_slot(prev);
+		t = vp_on(slot, on_oncpu_slice) ? prev->sched_info.last_arrival : 0;
 		if (t)
-			vp_observe_cpu(&oncpu_slice, pslot, since(prev, t));
+			vp_observe_cpu(&oncpu_slice, slot, since(prev, t));
 	}
 	return 0;
 }
@@ -67,18 +68,23 @@ int BPF_PROG(sched_offcpu, bool preempt, struct task_struct *prev, struct task_s
 {
 	struct sched_task *s;
 
+	u32 slot;
+
 	if (prev->pid && vp_on(vp_task_slot(prev), on_offcpu_time)) {
 		s = bpf_task_storage_get(&sched_tasks, prev, 0, 0);
 		if (s)
 			s->left = clock_of(prev);
 	}
-	if (next->pid && vp_on(vp_task_slot(next), on_offcpu_time)) {
-		s = bpf_task_storage_get(&sched_tasks, next, 0, 0);
-		if (s && s->left)
-			vp_observe_cpu(&offcpu_time, vp_task_slot(next), since(next, s->left));
-		if (s)
-			s->left = 0;
-	}
+	if (!next->pid)
+		return 0;
+	slot = vp_task_slot(next);
+	if (!vp_on(slot, on_offcpu_time))
+		return 0;
+	s = bpf_task_storage_get(&sched_tasks, next, 0, 0);
+	if (s && s->left)
+		vp_observe_cpu(&offcpu_time, slot, since(next, s->left));
+	if (s)
+		s->left = 0;
 	return 0;
 }
 

@@ -166,7 +166,8 @@ func (s *Set) Want(families []*metric.Family) error {
 		s.objects[name] = s.load(name)
 	}
 	for name, o := range s.objects {
-		if err := o.attach(byObject[name]); err != nil {
+		mask, _ := s.masks(byObject[name])
+		if err := errors.Join(o.set("vp_wanted", mask), o.attach(byObject[name])); err != nil {
 			faults = append(faults, err)
 		}
 	}
