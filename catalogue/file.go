@@ -90,7 +90,7 @@ func memoryFiles() []metric.Family {
 		},
 		{
 			Name: "memory_working_set_bytes", Kind: metric.Gauge, Unit: metric.Bytes,
-			Help:   "memory_current_bytes less the page cache that has not been used lately, as the kubelet reckons it for eviction; dirty and active cache is in it; pages that only change lists show up to ten reads late.",
+			Help:   "memory_current_bytes less the page cache that has not been used lately, as the kubelet reckons it for eviction; dirty and active cache is in it, pages that were read again where the kernel keeps generations (lru_gen) only after its next look at them; pages that only change lists show up to ten reads late.",
 			Source: "memory.current - memory.stat inactive_file; v1 memory: usage_in_bytes - total_inactive_file; node: /proc/meminfo MemTotal - MemFree - Inactive(file)",
 		},
 		{

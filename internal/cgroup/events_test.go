@@ -48,13 +48,13 @@ func TestThrottling(t *testing.T) {
 	dir := controllerDir(h, "cpu", at)
 	kerneltest.Exact(t, "cpu_periods", "cpu_throttled_periods", "cpu_throttled_time")
 	if h.Hybrid() {
-		setLimit(t, dir, "20000", "cpu.cfs_quota_us")
+		setLimit(t, dir, "5000", "cpu.cfs_quota_us")
 	} else {
-		setLimit(t, dir, "20000 100000", "cpu.max")
+		setLimit(t, dir, "5000 100000", "cpu.max")
 	}
 	f := open(t, h, at, families())
 	read(t, f)
-	start(t, h, at).do(t, "burn 100")
+	start(t, h, at).do(t, "burn 50")
 	time, scale := "throttled_usec", uint64(1000)
 	if h.Hybrid() {
 		time, scale = "throttled_time", 1

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -104,7 +105,10 @@ type workload struct {
 	out interface{ Read([]byte) (int, error) }
 }
 
-const workloadVariable = "VIPERPROBE_TEST_WORKLOAD"
+const (
+	workloadVariable = "VIPERPROBE_TEST_WORKLOAD"
+	fileVariable     = "VIPERPROBE_TEST_CACHED" // the file that a workload reads
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(workloadVariable) != "" {
@@ -178,9 +182,9 @@ func (w *workload) do(t testing.TB, what string) {
 
 const directBlock = 64 << 10
 
-// direct reads the first MiB of the disk past the page cache.
-func direct(mib int) error {
-	fd, err := unix.Open("/dev/vda", unix.O_RDONLY|unix.O_DIRECT, 0)
+// direct reads the first MiB of a file, else of the disk, past the page cache.
+func direct(file string, mib int) error {
+	fd, err := unix.Open(cmp.Or(file, "/dev/vda"), unix.O_RDONLY|unix.O_DIRECT, 0)
 	if err != nil {
 		return err
 	}
@@ -192,9 +196,37 @@ func direct(mib int) error {
 	return err
 }
 
+func touch(b []byte) {
+	for i := 0; i < len(b); i += os.Getpagesize() {
+		b[i]++
+	}
+}
+
+// cached reads the first MiB of a file through the page cache, page by page, so that
+// nothing is read ahead of it.
+func cached(file string, mib int) error {
+	fd, err := unix.Open(file, unix.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM); err != nil {
+		return err
+	}
+	page := make([]byte, os.Getpagesize())
+	for at := 0; at < mib<<20; at += len(page) {
+		if _, err := unix.Pread(fd, page, int64(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // work obeys: "burn MILLISECONDS" of CPU time, "touch MEBIBYTES" of memory,
-// "direct MEBIBYTES" from the disk.
+// "again MEBIBYTES" touches the last of that again, "cached MEBIBYTES" of the file in the
+// environment, "direct MEBIBYTES" of it or of the disk past the page cache.
 func work() {
+	var b []byte
 	for {
 		var what string
 		var n int
@@ -206,18 +238,23 @@ func work() {
 			for end := cpuTimeUsed() + time.Duration(n)*time.Millisecond; cpuTimeUsed() < end; {
 			}
 		case "direct":
-			if err := direct(n); err != nil {
+			if err := direct(os.Getenv(fileVariable), n); err != nil {
 				fmt.Println(err)
 				return
 			}
 		case "touch":
 			// Not from the heap, which the race detector doubles.
-			b, err := unix.Mmap(-1, 0, n<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-			if err != nil {
+			var err error
+			if b, err = unix.Mmap(-1, 0, n<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE); err != nil {
 				return
 			}
-			for i := 0; i < len(b); i += os.Getpagesize() {
-				b[i] = 1
+			touch(b)
+		case "again":
+			touch(b[:n<<20])
+		case "cached":
+			if err := cached(os.Getenv(fileVariable), n); err != nil {
+				fmt.Println(err)
+				return
 			}
 		}
 		fmt.Println("done")
