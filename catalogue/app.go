@@ -16,7 +16,7 @@ func appRows() []metric.Family {
 			Source: "uprobes on the declared functions and .note.stapsdt",
 		}),
 		row(metric.Family{
-			Name: "app_latency", Kind: metric.Histogram, Unit: metric.Seconds,
+			Name: "app_latency", Sum: "app_calls", Kind: metric.Histogram, Unit: metric.Seconds,
 			Rungs:  [][]string{{"app_enter_multi", "app_leave_multi", "app_exec"}, {"app_enter", "app_leave", "app_exec"}},
 			Help:   "Time from the call of a declared function to its return, or from a declared USDT probe to the one that ends it, in the same thread (of Go functions: the same goroutine); waiting included, and the two traps of the probes themselves; calls that were left by an exception or longjmp are not in it.",
 			Source: "uprobes and uretprobes on the declared functions (Go: on each RET), .note.stapsdt",

@@ -16,10 +16,19 @@ import (
 
 // The table of prices, as `make prices` measured it: one row per family with what one
 // event is, its ns, how that is known ("measured", or "as FAMILY" where the machine
-// gives no load of it), and for the event tier program:open:closed:runs of each.
+// gives no load of it), and for the event tier program:open:closed:runs of each. Times of
+// programs are as BPF_ENABLE_STATS has them.
 //
 //go:embed prices.csv
 var prices string
+
+// Rows of that table that are no family's: what the statistics bill for themselves in
+// each run, and what they do not see of it, the tracepoint's call and an uprobe's trap.
+const (
+	ClockRow = "clock"
+	EntryRow = "entry"
+	TrapRow  = "trap"
+)
 
 // A PriceRow is one row of that table. Families of the file tier share the row "file",
 // those of a pass that of its hook group.
@@ -94,7 +103,7 @@ func readPrograms(text string) (out []metric.Price, err error) {
 func WritePrices(w io.Writer, rows []PriceRow) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"family", "each", "ns", "how", "programs"}) // errors stay in the writer
-	names := []string{"file", "task", "socket"}
+	names := []string{ClockRow, EntryRow, TrapRow, "file", "task", "socket"}
 	for _, f := range Families() {
 		names = append(names, f.Name)
 	}
@@ -155,6 +164,28 @@ func price(families []*metric.Family) {
 	rates := ReferenceRates()
 	for _, f := range families {
 		r := byName[priceOf(f)]
-		f.CostNs, f.CostEach, f.CostRate, f.Prices = r.Ns, r.Each, rates[r.Each], r.Programs
+		f.CostNs, f.CostEach, f.CostRate = r.Ns, r.Each, rates[r.Each]
+		if f.Tier != metric.Event && f.Tier != metric.App {
+			continue
+		}
+		enter := byName[EntryRow].Ns
+		if f.Tier == metric.App {
+			enter = byName[TrapRow].Ns
+		}
+		for _, p := range programsOf(byName, r) {
+			clock := byName[ClockRow].Ns
+			f.CostNs += p.Runs * (enter - clock)
+			if len(r.Programs) > 0 {
+				f.Prices = append(f.Prices, metric.Price{Program: p.Program, Open: max(0, p.Open-clock), Closed: max(0, p.Closed-clock), Runs: p.Runs, Enter: enter})
+			}
+		}
 	}
+}
+
+// programsOf are the programs of a row, or of the one that it is priced as.
+func programsOf(rows map[string]PriceRow, r PriceRow) []metric.Price {
+	if other, as := strings.CutPrefix(r.How, "as "); as {
+		return rows[other].Programs
+	}
+	return r.Programs
 }

@@ -49,6 +49,12 @@ func TestEveryFamilyHasAPrice(t *testing.T) {
 	rates := ReferenceRates()
 	families := Families()
 	for _, r := range rows {
+		if r.Family == ClockRow || r.Family == EntryRow || r.Family == TrapRow {
+			if r.Ns <= 0 {
+				t.Errorf("prices.csv: %s: %v ns", r.Family, r.Ns)
+			}
+			continue
+		}
 		if !slices.ContainsFunc(families, func(f *metric.Family) bool { return priceOf(f) == r.Family }) {
 			t.Errorf("prices.csv: there is no family %s (any more): take its row out", r.Family)
 		}

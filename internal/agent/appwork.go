@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +42,8 @@ type appWorker struct {
 	held    map[*target]map[*appSite]bool
 	free    []uint32 // numbers of sites, the longest free first
 	offsets int
+
+	trap atomic.Int64 // ns that a hit takes from who is hit; 0: not measured
 
 	mu       sync.Mutex // of what follows
 	statuses []policy.AppStatus
@@ -77,6 +81,9 @@ func (w *appWorker) run(ctx context.Context) {
 			select {
 			case w.answers <- a:
 			case <-ctx.Done():
+			}
+			if len(a.sites) > 0 && w.trap.Load() == 0 {
+				w.measureTrap()
 			}
 		case now := <-rates.C:
 			if w.limit(now) {
@@ -159,6 +166,16 @@ func (w *appWorker) lookAt(q appQuestion, p *cgroup.Program, wanted map[*appSite
 	if f != nil && len(f.sites) == 0 {
 		w.forget(f)
 	}
+}
+
+// measureTrap measures what a hit costs, once. Where that fails it is priced.
+func (w *appWorker) measureTrap() {
+	took, err := probe.MeasureTrap()
+	if err != nil {
+		w.log.Warn("traps of application probes are priced, not measured", "err", err)
+		took = -1
+	}
+	w.trap.Store(int64(cmp.Or(took, 1)))
 }
 
 // limit takes off probes that are hit more often than they may be, and warns of those that

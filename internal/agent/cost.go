@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"viperprobe.dev/viperprobe/internal/budget"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/probe"
@@ -196,12 +194,14 @@ func (b *billing) programs(costs []probe.Cost) {
 				span = b.interval.Seconds() * float64(u.Every)
 			}
 		}
-		p := metric.ProgramCost{Program: c.Program, RunsPerSecond: float64(c.Runs) / span, NsPerRun: float64(c.Time) / float64(c.Runs), CPUPercent: percent(float64(c.Time), span)}
+		enter := b.a.enter(c.Program, &u)
+		took := float64(c.Time) + float64(c.Runs)*enter
+		p := metric.ProgramCost{Program: c.Program, RunsPerSecond: float64(c.Runs) / span, NsPerRun: float64(c.Time) / float64(c.Runs), EnterNs: enter, CPUPercent: percent(took, span)}
 		b.Programs = append(b.Programs, p)
 		if u.Every == 0 {
 			b.Node.ProgramsPercent += p.CPUPercent
 		}
-		shares := budget.Split(budget.Use{Program: c.Program, Families: u.Families, Runs: float64(c.Runs), Time: float64(c.Time), Iterator: u.Every > 0}, events)
+		shares := budget.Split(budget.Use{Program: c.Program, Families: u.Families, Runs: float64(c.Runs), Time: took, Iterator: u.Every > 0}, events)
 		for _, s := range shares {
 			cost := percent(s.Time, span)
 			b.family(s.Family).CPUPercent += cost
@@ -211,12 +211,25 @@ func (b *billing) programs(costs []probe.Cost) {
 			case u.Every == 1:
 				x := b.container(s.Family, s.Target)
 				x.CPUPercent += cost
-				x.EventsPerSecond += p.RunsPerSecond * s.Time / float64(c.Time) * float64(len(u.Families))
+				x.EventsPerSecond += p.RunsPerSecond * s.Time / took * float64(len(u.Families))
 			default:
 				b.container(s.Family, s.Target).CPUPercent += cost
 			}
 		}
 	}
+}
+
+// enter is what entering a program costs each run beside the kernel's statistics, in ns:
+// an uprobe's trap as it was measured here, a tracepoint's call by price, an iterator nothing.
+func (a *Agent) enter(program string, u *probe.User) float64 {
+	trap := a.apps.trap.Load()
+	switch {
+	case u.Every > 0:
+		return 0
+	case u.Trap && trap > 0:
+		return float64(trap)
+	}
+	return budget.Enter(program, u.Families)
 }
 
 // fileTier shares the time in which a target's files were read equally among the
@@ -310,13 +323,6 @@ func dearer(a, b metric.FamilyCost) int {
 	return cmp.Or(cmp.Compare(b.CPUPercent, a.CPUPercent), cmp.Compare(a.Family, b.Family))
 }
 
-// threadTime is the CPU time of the calling thread. The caller is locked to it.
-func threadTime() time.Duration {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) // cannot fail for this clock
-	return time.Duration(t.Nano())
-}
-
 // readFiles reads a target's files, unless it sleeps, and, while costs are measured,
 // how long it took.
 func (a *Agent) readFiles(x *target, dst []metric.Reading) ([]metric.Reading, error) {
@@ -330,8 +336,8 @@ func (a *Agent) readFiles(x *target, dst []metric.Reading) ([]metric.Reading, er
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	began := threadTime()
+	began := probe.ThreadTime()
 	dst, err := x.files.Read(dst)
-	a.weighing.files[x] += threadTime() - began
+	a.weighing.files[x] += probe.ThreadTime() - began
 	return dst, err
 }

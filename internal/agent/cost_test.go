@@ -96,7 +96,10 @@ func TestCostAddsUp(t *testing.T) {
 	}
 	for _, p := range bill.Programs {
 		if used[p.Program] {
-			programs += p.CPUPercent
+			programs += p.RunsPerSecond * p.NsPerRun / 1e7
+			if p.EnterNs <= 0 {
+				t.Errorf("entering %s costs %g ns", p.Program, p.EnterNs)
+			}
 		}
 	}
 	for _, c := range costs {

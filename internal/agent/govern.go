@@ -117,7 +117,7 @@ func (a *Agent) judge(costs []probe.Cost) {
 // reading is what a window measured.
 func (a *Agent) reading(costs []probe.Cost) budget.Reading {
 	r := budget.Reading{Process: a.processShare()}
-	cpu, bytes := map[*metric.Family]float64{}, map[*metric.Family]int{}
+	cpu, enter, bytes := map[*metric.Family]float64{}, map[*metric.Family]float64{}, map[*metric.Family]int{}
 	if a.probes != nil {
 		r.Bytes, bytes = a.probes.MapBytes(), a.probes.FamilyBytes()
 		users := a.probes.Users()
@@ -126,10 +126,12 @@ func (a *Agent) reading(costs []probe.Cost) budget.Reading {
 			if u.Every > 0 {
 				continue // the process's own time
 			}
-			share := c.Time.Seconds() / c.Window.Seconds()
+			entering := float64(c.Runs) * a.enter(c.Program, &u) / 1e9 / c.Window.Seconds()
+			share := c.Time.Seconds()/c.Window.Seconds() + entering
 			r.Programs += share
 			for _, f := range u.Families {
 				cpu[f] += share / float64(len(u.Families))
+				enter[f] += entering / float64(len(u.Families))
 			}
 		}
 	}
@@ -143,7 +145,7 @@ func (a *Agent) reading(costs []probe.Cost) budget.Reading {
 	for _, f := range a.families {
 		r.Series += series[f]
 		if wanted[f] || bytes[f] > 0 {
-			r.Families = append(r.Families, budget.FamilyUse{Family: f, CPU: cpu[f], Bytes: bytes[f], Series: series[f]})
+			r.Families = append(r.Families, budget.FamilyUse{Family: f, CPU: cpu[f], Enter: enter[f], Bytes: bytes[f], Series: series[f]})
 		}
 	}
 	return r

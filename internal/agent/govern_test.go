@@ -2,6 +2,9 @@ package agent
 
 import (
 	"maps"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -9,6 +12,7 @@ import (
 
 	"viperprobe.dev/viperprobe/catalogue"
 	"viperprobe.dev/viperprobe/internal/budget"
+	"viperprobe.dev/viperprobe/internal/kerneltest"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/probe"
 )
@@ -155,4 +159,49 @@ func TestMemoryGivenBackIsInTheTotals(t *testing.T) {
 	eventually(t, "the third connection", func() bool { return total() == 3 })
 	w.end()
 	rmdir(t, dir)
+}
+
+// The traps of application probes are in what the governor sees, and it can do without
+// them: first the ends of calls, then all.
+func TestBudgetMindsTraps(t *testing.T) {
+	path := "/" + unique("traps")
+	r := measureApps(t, path, "{name: outer, function: outer}", nil)
+	dir := mkdir(t, r.host, path)
+	file := filepath.Join(t.TempDir(), "calls")
+	if err := os.WriteFile(file, kerneltest.Calls(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := startCalls(t, dir, file)
+	t.Cleanup(func() { w.end(); rmdir(t, dir) })
+	w.turns(1)
+	r.awaitSites(t, path, 1)
+	eventually(t, "the trap to be measured", func() bool { return r.apps.trap.Load() > 1 })
+	// judge has the governor judge windows in which nothing but so many hits happened.
+	judge := func(what string, windows int, ok func(*governing) bool) {
+		t.Helper()
+		if err := r.do(func() error {
+			for range windows {
+				for name, u := range r.probes.Users() {
+					if u.Trap && slices.Contains(u.Families, r.byName["app_calls"]) { // where calls begin
+						r.judge([]probe.Cost{{Program: name, Runs: uint64(30e9 / r.apps.trap.Load()), Window: time.Second}})
+						break
+					}
+				}
+			}
+			if !ok(&r.governing) {
+				t.Errorf("%s: programs %.2f, steps %+v", what, r.governing.last.Programs, stepsInForce(&r.governing))
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.do(func() error { r.limit(policy.Budget{Limits: policy.Limits{CPU: 20}}); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	judge("after two windows", 2, func(g *governing) bool {
+		return math.Abs(g.last.Programs-30) < 0.1 && g.restraint.Sums["app_latency"] == "app_calls"
+	})
+	judge("after two more", 2, func(g *governing) bool { return g.restraint.Off["app_calls"] })
+	r.awaitSites(t, path, 0)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/probe"
 )
 
 // queueLength is how many batches a sink may be behind before the oldest is
@@ -61,7 +62,7 @@ func (q *queue) run() {
 			q.log.Error("batch not taken", "seq", b.Seq, "err", err)
 		}
 		cancel()
-		q.spent.Store(int64(threadTime()))
+		q.spent.Store(int64(probe.ThreadTime()))
 	}
 }
 

@@ -19,24 +19,70 @@ type excess struct {
 
 // giveUp takes as many steps as promise to bring a reading within the limits: shares of
 // events, then longer windows, then sums in place of histograms, then families, the least valuable first.
-// What would save next to nothing is left alone, however little it is worth.
-func (g *Governor) giveUp(r *Reading, now time.Time) []Step {
-	var out []Step
-	g.begun = len(g.steps)
+// What would save next to nothing is left alone, however little it is worth. What came
+// back last and was too much (back) goes again first.
+func (g *Governor) giveUp(r *Reading, now time.Time, back bool) []Step {
+	then := *r // what is expected after the steps so far
+	then.Families = slices.Clone(r.Families)
+	begun := len(g.steps)
 	for _, x := range g.excesses(r) {
+		if x.cpu && back {
+			for _, s := range g.tried {
+				x.over -= g.expect(&then, &s, x)
+				s.Time, s.Why = now, x.words
+				g.steps = append(g.steps, s)
+			}
+			g.tried = nil
+		}
 		least := x.over * worthwhile
 		for x.over > 0 {
-			s, saves := g.next(r, x, least)
+			s, saves := g.next(&then, x, least)
 			if saves <= 0 {
 				break
 			}
+			g.expect(&then, &s, x)
 			s.Time, s.Why = now, x.words
-			g.steps, out = append(g.steps, s), append(out, s)
+			g.steps = append(g.steps, s)
 			x.over -= saves
 		}
 	}
-	if len(out) > 0 {
-		g.settle = 1
+	g.steps = slices.Concat(g.steps[:begun], tidy(g.steps[begun:]))
+	if len(g.steps) == begun {
+		return nil
+	}
+	g.settle = 1
+	return slices.Clone(g.steps[begun:])
+}
+
+// expect changes a reading to what a step promises, and gives how much less of an
+// excess that is.
+func (g *Governor) expect(r *Reading, s *Step, x excess) (saves float64) {
+	for i := range r.Families {
+		u := &r.Families[i]
+		if !slices.Contains(s.Families, u.Family.Name) {
+			continue
+		}
+		before := x.of(*u)
+		if s.Lever == Rate {
+			u.CPU -= (u.CPU - u.Enter) * (1 - s.Rate/g.rate(u.Family.Name))
+		} else {
+			u.CPU, u.Enter, u.Bytes, u.Series = 0, 0, 0, 0
+		}
+		saves += before - x.of(*u)
+	}
+	return saves
+}
+
+// tidy leaves out of new steps the rates of what goes altogether, or gets a lower one.
+func tidy(steps []Step) []Step {
+	var out []Step
+	for i, s := range steps {
+		later := slices.ContainsFunc(steps[i+1:], func(other Step) bool {
+			return slices.ContainsFunc(s.Families, func(f string) bool { return slices.Contains(other.Families, f) })
+		})
+		if s.Lever != Rate || !later {
+			out = append(out, s)
+		}
 	}
 	return out
 }
@@ -81,7 +127,7 @@ func (g *Governor) next(r *Reading, x excess, least float64) (Step, float64) {
 	form := false
 	for i := range r.Families {
 		u := &r.Families[i]
-		if g.gone(u.Family.Name) || x.cpu && g.fresh(u.Family.Name) || x.of(*u) <= 0 || x.of(*u) < least || x.cpu && !u.Family.Gated() {
+		if g.gone(u.Family.Name) || x.of(*u) <= 0 || x.of(*u) < least || x.cpu && !u.Family.Gated() {
 			continue
 		}
 		sums := u.Family.Sum != "" && !x.series
@@ -105,7 +151,7 @@ func (g *Governor) slower(r *Reading, least float64) (Step, float64) {
 	var best *FamilyUse
 	for i := range r.Families {
 		u := &r.Families[i]
-		if u.Family.Unsampled() != "" || g.gone(u.Family.Name) || u.CPU <= 0 || u.CPU < least || g.rate(u.Family.Name) <= lowestRate || g.fresh(u.Family.Name) {
+		if u.Family.Unsampled() != "" || g.gone(u.Family.Name) || u.CPU-u.Enter <= 0 || (u.CPU-u.Enter)*(1-lowestRate) < least || g.rate(u.Family.Name) <= lowestRate {
 			continue
 		}
 		if best == nil || g.rank(r, u.Family) > g.rank(r, best.Family) {
@@ -119,19 +165,20 @@ func (g *Governor) slower(r *Reading, least float64) (Step, float64) {
 	if now <= firstRate {
 		next = lowestRate
 	}
-	return Step{Lever: Rate, Families: []string{best.Family.Name}, Rate: next}, best.CPU * (1 - next/now)
-}
-
-// fresh reports whether a family's rate was lowered in this window: the reading has
-// what it cost before.
-func (g *Governor) fresh(family string) bool {
-	return slices.ContainsFunc(g.steps[g.begun:], func(s Step) bool { return s.Lever == Rate && slices.Contains(s.Families, family) })
+	return Step{Lever: Rate, Families: []string{best.Family.Name}, Rate: next}, (best.CPU - best.Enter) * (1 - next/now)
 }
 
 // rate is the share of the plan's ratio that a family is held to.
-func (g *Governor) rate(family string) float64 {
+func (g *Governor) rate(family string) float64 { return rateOf(g.steps, family) }
+
+// rateBefore is the same without the last step.
+func (g *Governor) rateBefore(family string) float64 {
+	return rateOf(g.steps[:len(g.steps)-1], family)
+}
+
+func rateOf(steps []Step, family string) float64 {
 	rate := 1.0
-	for _, s := range g.steps {
+	for _, s := range steps {
 		if s.Lever == Rate && slices.Contains(s.Families, family) {
 			rate = s.Rate
 		}

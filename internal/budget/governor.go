@@ -30,6 +30,7 @@ type Reading struct {
 type FamilyUse struct {
 	Family *metric.Family
 	CPU    float64 // share of one CPU
+	Enter  float64 // of that: entering its programs, which a lower rate does not save
 	Bytes  int
 	Series int
 }
@@ -67,9 +68,10 @@ type Step struct {
 const (
 	patience    = 2   // windows over the limit before the first thing is given up
 	calmShare   = 0.8 // of every limit: below it something may come back
+	fitShare    = 0.9 // of the limit of CPU: more is not expected after a return
 	firstHold   = 5   // calm windows before the first thing comes back
 	nextHold    = 2   // and before each that follows
-	longestHold = 20  // after things had to go again at once
+	longestHold = 30  // after things had to go again at once
 	relapse     = 10  // windows after a return in which going over counts as its fault
 	stopShare   = 2.0 // of the limit of CPU: everything stops
 	firstStop   = 10  // windows that a stop lasts
@@ -93,7 +95,7 @@ type Governor struct {
 	stopFor int      // of the last stop
 	settle  int      // windows that are not judged: something has just changed
 	guilty  []string // families for which it stopped
-	begun   int      // steps before those of this window
+	tried   []Step   // what came back last
 }
 
 // New is a governor that has given up nothing.
@@ -123,16 +125,17 @@ func (g *Governor) Judge(r Reading, now time.Time) []Step {
 	switch {
 	case g.isOver(&r, 1):
 		g.calm = 0
+		back := g.since <= relapse // what came back was too much
 		// Where something is given up already it was not enough: no more patience.
-		if g.over++; g.over < patience && len(g.steps) == 0 {
+		if g.over++; g.over < patience && len(g.steps) == 0 && !back {
 			return nil
 		}
 		g.over = 0
-		if g.since <= relapse { // what came back was too much
+		if back {
 			g.base = min(2*g.base, longestHold)
 		}
 		g.hold = g.base
-		return g.giveUp(&r, now)
+		return g.giveUp(&r, now, back)
 	case len(g.steps) == 0:
 		g.over, g.base, g.hold = 0, firstHold, firstHold
 		return nil
@@ -153,10 +156,21 @@ func (g *Governor) isOver(r *Reading, share float64) bool {
 		l.Series > 0 && float64(r.Series) > float64(l.Series)*max(share, 1)
 }
 
-// fits reports whether what was given up last has room again; what it will cost of
-// CPU can only be tried.
+// fits reports whether what was given up last has room again. What a rate will cost of
+// CPU is told by what it costs now; what is off can only be tried.
 func (g *Governor) fits(r *Reading) bool {
 	l, last := g.limits, g.steps[len(g.steps)-1]
+	if last.Lever == Rate && l.CPU > 0 {
+		more := 0.0
+		for i := range r.Families {
+			if u := &r.Families[i]; slices.Contains(last.Families, u.Family.Name) {
+				more += (u.CPU - u.Enter) * (g.rateBefore(u.Family.Name)/last.Rate - 1)
+			}
+		}
+		if r.Programs+r.Process+more > l.CPU*fitShare {
+			return false
+		}
+	}
 	return (l.Bytes == 0 || r.Bytes+last.bytes <= l.Bytes) && (l.Series == 0 || r.Series+last.series <= l.Series)
 }
 
@@ -218,8 +232,9 @@ func (g *Governor) giveBack(now time.Time) []Step {
 	last := len(g.steps) - 1
 	s := g.steps[last]
 	g.steps = g.steps[:last]
+	g.tried = []Step{s}
 	s.Time, s.Undo, s.Why = now, true, fmt.Sprintf("below %.0f %% of the budget for %d s", calmShare*100, g.calm)
-	g.calm, g.hold, g.since, g.settle = 0, nextHold, 0, 1
+	g.calm, g.hold, g.since = 0, nextHold, 0
 	return []Step{s}
 }
 

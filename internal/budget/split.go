@@ -14,7 +14,7 @@ type Use struct {
 	Program  string
 	Families []*metric.Family
 	Runs     float64
-	Time     float64 // ns
+	Time     float64 // ns, entering it included
 	Iterator bool    // a pass over tasks or sockets: there is no gate, every run is of use
 }
 
@@ -131,19 +131,33 @@ func Counts(f *metric.Family) bool {
 	return f.Gated() && (f.Kind == metric.Histogram || f.Kind == metric.Counter && f.Unit == metric.One)
 }
 
-// Prices where nobody measured any: the gate is half of a run.
+// Prices where nobody measured any: the gate, and entering the program, is half of a run.
 const (
 	unknownOpen   = 100
 	unknownClosed = 50
 )
 
+// prices are those of a run, entering the program included.
 func prices(f *metric.Family, program string) (open, closed float64) {
 	for _, p := range f.Prices {
 		if p.Program == program {
-			return p.Open, p.Closed
+			return p.Open + p.Enter, p.Closed + p.Enter
 		}
 	}
 	return unknownOpen, unknownClosed
+}
+
+// Enter is what entering a program costs each run by the measured prices of its families,
+// in ns: what the kernel's statistics do not see.
+func Enter(program string, families []*metric.Family) float64 {
+	for _, f := range families {
+		for _, p := range f.Prices {
+			if p.Program == program {
+				return p.Enter
+			}
+		}
+	}
+	return unknownClosed
 }
 
 func runs(f *metric.Family, program string) float64 {

@@ -57,23 +57,25 @@ type ContainerCost struct {
 	CPUPercent      float64  `json:"cpu_percent"`
 }
 
-// A ProgramCost is what the kernel's own statistics say of one program. The shares of
-// the families in it add up to CPUPercent.
+// A ProgramCost is what the kernel's own statistics say of one program, less what they bill
+// for themselves, and what it costs to enter it, which they do not see. The shares of the
+// families in it add up to CPUPercent, which is both.
 type ProgramCost struct {
 	Program       string  `json:"program"`
 	RunsPerSecond float64 `json:"runs_per_second"`
 	NsPerRun      float64 `json:"ns_per_run"`
+	EnterNs       float64 `json:"enter_ns"` // a run; of an uprobe the trap
 	CPUPercent    float64 `json:"cpu_percent"`
 }
 
 // A Price is what one event of a family costs in one program, as measured on the
-// machine that the catalogue's table of prices comes from. Times are ns of BPF time a
-// run, as BPF_ENABLE_STATS has it.
+// machine that the catalogue's table of prices comes from. Times are ns a run.
 type Price struct {
 	Program string
-	Open    float64 // the family is on, alone
-	Closed  float64 // the gate is closed
+	Open    float64 // in the program: the family is on, alone
+	Closed  float64 // in the program: the gate is closed
 	Runs    float64 // runs of the program per event
+	Enter   float64 // before and after the program: the tracepoint's call of it, or an uprobe's trap
 }
 
 // A CostClass says how a family can be used, by its measured price.

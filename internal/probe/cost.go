@@ -101,7 +101,8 @@ func (s *Set) eachProgram(f func(c *ebpf.Collection, name string, st *ebpf.Progr
 	}
 }
 
-// A Cost is what one program took in a window, as the kernel's own statistics have it.
+// A Cost is what one program took in a window, as the kernel's own statistics have it,
+// less what they bill for themselves. Entering the program is not in it.
 type Cost struct {
 	Program string
 	Runs    uint64
@@ -119,6 +120,7 @@ func (c Cost) Mean() time.Duration { return c.Time / time.Duration(max(1, c.Runs
 type User struct {
 	Families []*metric.Family // that need it
 	Every    int              // an iterator, run once in so many windows; 0: it runs by events
+	Trap     bool             // an uprobe's
 }
 
 // Users are the programs of what is wanted now, by their names.
@@ -132,7 +134,7 @@ func (s *Set) Users() map[string]User {
 			}
 		}
 		for p, of := range families {
-			u := User{Families: of}
+			u := User{Families: of, Trap: o.uprobe(p)}
 			if o.iters[p] != nil {
 				u.Every = 1
 				if strings.HasSuffix(p, "_pass") {
@@ -161,6 +163,12 @@ func (s *Set) Watch() *Window {
 	if w.stats, w.err = ebpf.EnableStats(0); w.err != nil {
 		return w
 	}
+	if s.clock == 0 {
+		if s.clock, w.err = statisticsBill(); w.err != nil {
+			w.err = errors.Join(w.err, w.stats.Close())
+			return w
+		}
+	}
 	s.eachProgram(func(_ *ebpf.Collection, name string, st *ebpf.ProgramStats) { w.before[name] = *st })
 	w.began = time.Now()
 	return w
@@ -176,7 +184,8 @@ func (w *Window) End() ([]Cost, error) {
 	var out []Cost
 	w.set.eachProgram(func(_ *ebpf.Collection, name string, st *ebpf.ProgramStats) {
 		if runs := st.RunCount - w.before[name].RunCount; runs > 0 {
-			out = append(out, Cost{name, runs, st.Runtime - w.before[name].Runtime, took})
+			billed := time.Duration(float64(runs) * w.set.clock)
+			out = append(out, Cost{name, runs, max(0, st.Runtime-w.before[name].Runtime-billed), took})
 		}
 	})
 	return out, w.Close()

@@ -1,12 +1,15 @@
 package probe
 
 import (
+	"errors"
 	"flag"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/catalogue"
@@ -188,6 +191,7 @@ func BenchmarkPrices(b *testing.B) {
 			})
 		}
 	}
+	rows = append(rows, constantPrices(b)...)
 	for name, other := range like {
 		if i := slices.IndexFunc(rows, func(r catalogue.PriceRow) bool { return r.Family == other.family }); i >= 0 {
 			rows = append(rows, catalogue.PriceRow{Family: name, Each: other.each, Ns: rows[i].Ns, How: "as " + other.family})
@@ -206,6 +210,79 @@ func BenchmarkPrices(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// constantPrices are what a run costs, whatever the program does.
+func constantPrices(b *testing.B) (rows []catalogue.PriceRow) {
+	for _, c := range []struct {
+		name, each string
+		measure    func() (float64, error)
+	}{
+		{catalogue.ClockRow, "run", func() (float64, error) {
+			stats, err := ebpf.EnableStats(0)
+			if err != nil {
+				return 0, err
+			}
+			defer stats.Close()
+			return statisticsBill()
+		}},
+		{catalogue.EntryRow, "run", func() (float64, error) { return entryPrice(b), nil }},
+		{catalogue.TrapRow, "hit", func() (float64, error) {
+			took, err := MeasureTrap()
+			return float64(took), err
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			ns, err := c.measure()
+			if err != nil {
+				b.Fatal(err)
+			}
+			rows = append(rows, catalogue.PriceRow{Family: c.name, Each: c.each, Ns: ns, How: "measured"})
+			b.ReportMetric(ns, "ns/"+c.each)
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	return rows
+}
+
+// entryPrice is what one more empty program takes from a system call, of which
+// the statistics see nothing: the least of some differences, beside which others are
+// held up.
+func entryPrice(b *testing.B) float64 {
+	const rounds, calls = 15, 100_000
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	spec := emptyProgram(ebpf.Tracing)
+	spec.AttachType, spec.AttachTo = ebpf.AttachTraceRawTp, "sys_enter"
+	call := func() float64 {
+		began := ThreadTime()
+		for range calls {
+			unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+		}
+		return float64(ThreadTime()-began) / calls
+	}
+	var least [2]float64 // with one program, and with two
+	for round := range rounds {
+		var links []link.Link
+		for n := range least {
+			p, err := ebpf.NewProgram(spec)
+			if err != nil {
+				b.Fatal(err)
+			}
+			l, err := link.AttachTracing(link.TracingOptions{Program: p})
+			if err := errors.Join(err, p.Close()); err != nil {
+				b.Fatal(err)
+			}
+			links = append(links, l)
+			if took := call(); round == 0 || took < least[n] {
+				least[n] = took
+			}
+		}
+		for _, l := range links {
+			l.Close()
+		}
+	}
+	return least[1] - least[0]
 }
 
 type ran struct {

@@ -56,6 +56,7 @@ type Set struct {
 	copies  int    // of per-CPU cells
 	changed uint32 // how often user space changed whose a cgroup is
 	windows windows
+	clock   float64 // ns that the kernel's statistics bill for themselves in a run; 0: not measured
 }
 
 // ErrNoBTF says that the kernel does not describe its types, so that no BPF
