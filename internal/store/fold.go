@@ -64,6 +64,7 @@ func fold(q Query, s storage.Series, shares map[int64]float64, windows map[int64
 	for _, w := range windows {
 		w.value += w.current
 		w.current = 0
+		w.sampled.done()
 	}
 	return it.Err()
 }
@@ -79,6 +80,7 @@ type folder struct {
 	total   float64
 	hist    metric.Hist
 	count   uint64
+	between metric.Between
 }
 
 // at is the window of time t, nil when it is before the range.
@@ -105,11 +107,25 @@ func (f *folder) share(t int64) float64 {
 	return 1
 }
 
+// variance is that of an estimate of n events since the sample before.
+func (f *folder) variance(t int64, n float64) float64 {
+	if f.share(t) == 1 {
+		f.between.Forget()
+		return 0
+	}
+	return f.between.Add(n, float64(t-f.before)/1000)
+}
+
 func (f *folder) float(t int64, v float64) {
 	increases := f.q.Rate && f.q.Family.Kind == metric.Counter
 	if increases && f.before < 0 {
 		f.before, f.total = t, v
 		return
+	}
+	counted, n, variance := f.q.Family.Kind == metric.Counter && f.before >= 0 && v >= f.total, 0.0, 0.0
+	if counted {
+		n = (v - f.total) * f.q.Family.Scale()
+		variance = f.variance(t, n)
 	}
 	if w := f.at(t); w != nil {
 		switch scale := f.q.Family.Scale(); {
@@ -121,8 +137,8 @@ func (f *folder) float(t int64, v float64) {
 			w.current += math.Round((v-f.total)*scale) / scale
 		}
 		w.seconds = float64(t-f.before) / 1000
-		if f.q.Family.Kind == metric.Counter && f.before >= 0 && v >= f.total {
-			w.sampled.add((v-f.total)*f.q.Family.Scale(), f.share(t))
+		if counted {
+			w.sampled.add(n, f.share(t), variance)
 		}
 	}
 	f.before, f.total = t, v
@@ -132,13 +148,18 @@ func (f *folder) histogram(t int64, n *histogram.FloatHistogram) {
 	h := fromNative(f.q.Family, n)
 	count := h.Count()
 	if f.before >= 0 {
+		n := float64(count)
+		if count >= f.count {
+			n = float64(count - f.count)
+		}
+		variance := f.variance(t, n)
 		if w := f.at(t); w != nil {
 			d := h
 			if count >= f.count {
 				d = h.Sub(&f.hist)
 			}
 			w.hist.Add(&d)
-			w.sampled.add(float64(d.Count()), f.share(t))
+			w.sampled.add(n, f.share(t), variance)
 			w.seconds = float64(t-f.before) / 1000
 		}
 	}

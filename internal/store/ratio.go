@@ -75,16 +75,27 @@ func readRatios(ctx context.Context, data storage.Querier, f *metric.Family) (ra
 // A sampled is what is known of estimates in a window.
 type sampled struct {
 	looked, stood float64 // events at which was looked, and that they stand for
-	variance      float64
+	variance      float64 // if events came independently of each other
 	ratio         float64 // of the last sample; 0: there is none
+	current       float64 // variance between samples of the series at hand
+	spread        float64 // the same as a deviation, of series that are done
 }
 
-// add takes in an estimate of n events.
-func (s *sampled) add(n, ratio float64) {
+// add takes in an estimate of n events, with the variance that its series has shown
+// between samples.
+func (s *sampled) add(n, ratio, between float64) {
 	s.looked += n * ratio
 	s.stood += n
 	s.variance += n * (1 - ratio) / ratio
+	s.current += between
 	s.ratio = ratio
+}
+
+// done ends a series. Windows are open for all series at the same time, so that errors
+// go the same way: it is deviations that add up, not variances.
+func (s *sampled) done() {
+	s.spread += math.Sqrt(s.current)
+	s.current = 0
 }
 
 // share is the ratio of all of them, 0 when all were looked at.
@@ -99,6 +110,7 @@ func (s *sampled) share() float64 {
 	return ratio
 }
 
-// deviation is the standard error of the sum, if events come independently of each
-// other: a share r of N binomially chosen events gives N with a variance of N(1-r)/r.
-func (s *sampled) deviation() float64 { return math.Sqrt(s.variance) }
+// deviation is the standard error of the sum: what it was between samples, and not less
+// than if events came independently of each other. A share r of N binomially chosen
+// events gives N with a variance of N(1-r)/r.
+func (s *sampled) deviation() float64 { return max(math.Sqrt(s.variance), s.spread) }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/probe"
 )
 
@@ -14,7 +15,7 @@ import (
 // same length at ratio 1 have them.
 func (b *bench) estimates() error {
 	b.subject.period = period
-	fmt.Printf("\n## Estimates of %d runs, ratio 0.1: windows in runs of 0.5 s, periods of 100 ms; 1 in n in runs of %v\n\n| family | looked at | mean error | its standard error | in standard errors | spread of one estimate | by the formula | looked at in a run |\n|---|---|--:|--:|--:|--:|--:|--:|\n", b.repeats, b.limit)
+	fmt.Printf("\n## Estimates of %d runs, ratio 0.1: windows in runs of 0.5 s, periods of 100 ms; 1 in n in runs of %v\n\n| family | looked at | mean error | its standard error | in standard errors | spread of one estimate | by the formula | two standard errors told cover | looked at in a run |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n", b.repeats, b.limit)
 	for _, q := range questions() {
 		if len(q.beside) > 0 {
 			continue
@@ -27,6 +28,9 @@ func (b *bench) estimates() error {
 	}
 	return nil
 }
+
+// untold is how many runs there are before an error is told: one between runs needs some.
+const untold = 10
 
 // calibrations is how many runs tell the events of a unit.
 const calibrations = 5
@@ -65,8 +69,9 @@ func (b *bench) estimate(q question, m mode) error {
 		return err
 	}
 	f := b.subject.families[q.family]
-	var sum, squares, looked, formula float64
-	for range b.repeats {
+	var sum, squares, looked, formula, told, covered float64
+	var between metric.Between
+	for i := range b.repeats {
 		began := b.subject.seen(slices)
 		before, open := b.subject.seen(q.family), b.subject.set.Opened(f)
 		r, err := start(b.subject.group, q.role, limit)
@@ -83,13 +88,20 @@ func (b *bench) estimate(q question, m mode) error {
 		}
 		e := k/ratio/truth - 1
 		sum, squares, looked = sum+e, squares+e*e, looked+k
-		formula += math.Sqrt(truth*(1-ratio)/ratio) / truth
+		independent := truth * (1 - ratio) / ratio
+		formula += math.Sqrt(independent) / truth
+		if variance := between.Add(k/ratio, 1); i >= untold {
+			told++
+			if math.Abs(e*truth) <= 2*math.Sqrt(max(variance, independent)) {
+				covered++
+			}
+		}
 	}
 	n := float64(b.repeats)
 	mean := sum / n
 	deviation := math.Sqrt((squares/n - mean*mean) * n / (n - 1))
-	fmt.Printf("| `%s` | %s | %+.2f %% | %.2f %% | %+.1f | %.2f %% | %.2f %% | %.0f |\n", q.family, m.kind, 100*mean, 100*deviation/math.Sqrt(n),
-		mean/(deviation/math.Sqrt(n)), 100*deviation, 100*formula/n, looked/n)
+	fmt.Printf("| `%s` | %s | %+.2f %% | %.2f %% | %+.1f | %.2f %% | %.2f %% | %.0f %% | %.0f |\n", q.family, m.kind, 100*mean, 100*deviation/math.Sqrt(n),
+		mean/(deviation/math.Sqrt(n)), 100*deviation, 100*formula/n, 100*covered/told, looked/n)
 	return nil
 }
 

@@ -29,7 +29,7 @@ func main() {
 		return
 	}
 	d := &drawing{}
-	flag.Float64Var(&d.limit, "cpu", 3, "budget, in percent of one CPU")
+	flag.Float64Var(&d.limit, "cpu", 5, "budget, in percent of one CPU")
 	flag.DurationVar(&d.calm, "calm", 10*time.Second, "time before the storm")
 	flag.DurationVar(&d.storm, "storm", 45*time.Second, "length of the storm")
 	flag.DurationVar(&d.after, "after", 60*time.Second, "time after the storm")
