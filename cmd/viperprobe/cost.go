@@ -47,7 +47,7 @@ json prints {now, then}, each as above.` + codes(),
 		if err := r.err(); err != nil {
 			return err
 		}
-		if whatIf != "" {
+		if c.Flags().Changed("what-if") {
 			return r.forecast(c, whatIf)
 		}
 		bill, err := r.client.Cost(c.Context())
@@ -65,6 +65,9 @@ json prints {now, then}, each as above.` + codes(),
 func (r *remoteControl) forecast(c *cobra.Command, what string) error {
 	var files []policy.File
 	add, one := strings.CutPrefix(what, "add ")
+	if add = strings.TrimSpace(add); add == "" {
+		return usage(fmt.Errorf("--what-if: want a file or folder of policies, or 'add TARGET', have %q", what))
+	}
 	if !one {
 		var err error
 		if files, err = control.Read([]string{what}); err != nil {
@@ -72,7 +75,7 @@ func (r *remoteControl) forecast(c *cobra.Command, what string) error {
 		}
 		add = ""
 	}
-	f, err := r.client.Forecast(c.Context(), files, strings.TrimSpace(add))
+	f, err := r.client.Forecast(c.Context(), files, add)
 	switch {
 	case err != nil:
 		return refused(err)
@@ -84,7 +87,7 @@ func (r *remoteControl) forecast(c *cobra.Command, what string) error {
 
 // writeForecast prints what would be other than it is.
 func writeForecast(w io.Writer, f *metric.Forecast) error {
-	t := newTable(w, "", "NOW", "THEN")
+	t := newTable(w, "NODE", "NOW", "THEN")
 	a, b := &f.Now.Node, &f.Then.Node
 	t.row("% of one CPU", cent(a.CPUPercent), cent(b.CPUPercent))
 	t.row("programs", cent(a.ProgramsPercent), cent(b.ProgramsPercent))

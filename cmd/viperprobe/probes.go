@@ -35,6 +35,11 @@ is attached, stopped (it was hit more often than its limit) or missing.` + codes
 		if err != nil {
 			return refused(err)
 		}
+		for _, name := range names {
+			if !slices.ContainsFunc(found, func(s policy.AppStatus) bool { return s.Probe == name }) {
+				return fmt.Errorf("no application probe called %s was looked for; `viperprobe probes` lists those that were", name)
+			}
+		}
 		found = slices.DeleteFunc(found, func(s policy.AppStatus) bool { return len(names) > 0 && !slices.Contains(names, s.Probe) })
 		if r.output.value == "json" {
 			return writeJSON(c.OutOrStdout(), found)
