@@ -9,4 +9,4 @@ out=${1:-recording} seconds=${2:-80}
 [ ! -e "$out" ] || { echo "record.sh: $out is there already: name another folder" >&2; exit 2; }
 make -s build
 go run ./test/record -viperprobe bin/viperprobe -out "$out" -seconds "$seconds"
-bin/viperprobe analyze "$out" --task overload --hold-out bursts,neighbour-steps --cost "$out/costs.json"
+bin/viperprobe analyze "$out" --task overload --hold-out bursts,neighbour-steps --cost "$out/costs.csv"

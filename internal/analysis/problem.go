@@ -2,8 +2,8 @@ package analysis
 
 import (
 	"fmt"
-	"math"
 	"slices"
+	"strings"
 )
 
 // A problem is a checked recording with what does not depend on the runs that are learnt from.
@@ -13,7 +13,7 @@ type problem struct {
 	prepared [][]float64
 	labels   *labels // nil without an SLO
 	notes    []string
-	known    bool     // every series that ever moves has a cost
+	known    bool     // every series that a selection can hold has a cost
 	unknown  []string // cost keys without one
 }
 
@@ -36,17 +36,9 @@ func newProblem(r Recording, o Options) (*problem, error) {
 		if p.prepared[i], counter = prepare(s, r.Runs); counter {
 			counters++
 		}
-		if _, ok := o.Costs[s.cost()]; !ok && !still(p.prepared[i]) && !slices.Contains(p.unknown, s.cost()) {
-			p.known = false
-			p.unknown = append(p.unknown, s.cost())
-		}
 	}
-	slices.Sort(p.unknown)
 	if counters > 0 {
 		p.notes = append(p.notes, fmt.Sprintf("%d series never fall within a run: they were taken as counters and differenced.", counters))
-	}
-	if !p.known {
-		p.notes = append(p.notes, fmt.Sprintf("%d things to switch on have no known cost: each counts as 1, and a cost is how many there are.", len(p.unknown)))
 	}
 	if r.SLO == nil {
 		return p, nil
@@ -59,15 +51,46 @@ func newProblem(r Recording, o Options) (*problem, error) {
 	return p, err
 }
 
-// still tells whether a series stands still in all that it has, so that no selection can hold it.
-func still(x []float64) bool {
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for _, v := range x {
-		if !math.IsNaN(v) {
-			lo, hi = min(lo, v), max(hi, v)
+// settleCosts finds what has no cost among the series that are learnt from in any turn.
+func (p *problem) settleCosts(turns [][]int) {
+	for i, s := range p.rec.Series {
+		if _, ok := p.opt.Costs[s.cost()]; ok || slices.Contains(p.unknown, s.cost()) {
+			continue
+		}
+		if slices.ContainsFunc(turns, func(runs []int) bool { return p.passes(i, runs) }) {
+			p.known, p.unknown = false, append(p.unknown, s.cost())
 		}
 	}
-	return lo >= hi
+	slices.Sort(p.unknown)
+	if !p.known {
+		p.notes = append(p.notes, fmt.Sprintf("%d things to switch on have no known cost (%s): each counts as 1, and a cost is how many there are.",
+			len(p.unknown), clipped(p.unknown, 3)))
+	}
+}
+
+// passes tells whether the filter lets a series through on some runs, were it not a duplicate.
+func (p *problem) passes(series int, runs []int) bool {
+	var x []float64
+	for _, run := range p.sections(runs) {
+		x = append(x, p.prepared[series][run.From:run.To]...)
+	}
+	reason, _ := fault(p.rec.Series[series], x, p.sections(runs))
+	return reason == ""
+}
+
+func (p *problem) sections(runs []int) (out []Section) {
+	for _, r := range runs {
+		out = append(out, p.rec.Runs[r])
+	}
+	return out
+}
+
+// clipped lists the first few names.
+func clipped(names []string, most int) string {
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), "...")
+	}
+	return strings.Join(names, ", ")
 }
 
 // cut makes runs out of blocks of the only one.

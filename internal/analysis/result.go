@@ -9,7 +9,7 @@ type Result struct {
 	Summaries  []Summary  // representatives' families, by service and by pattern
 	Critical   []Critical // the selection, the most telling first
 	Cost       float64    // of the selection, in the unit of Options.Costs, or in things to switch on if CostKnown is false
-	CostKnown  bool       // every series that ever moves has a cost; else costs count what must be switched on
+	CostKnown  bool       // every series that could be selected has a cost; else costs count what must be switched on
 	Unknown    []string   // cost keys that Options.Costs lacks
 	Dropped    []Drop     // what was thrown out before, and why
 	Edges      []Drives   // who drives whom between services, of sieve

@@ -89,6 +89,11 @@ func plan(r Recording, o Options) (*problem, schedule, error) {
 	default:
 		s.folds = turnsOf(p.rec.Runs, s.learn, p.opt.Folds)
 	}
+	turns := [][]int{s.learn}
+	for _, held := range s.folds {
+		turns = append(turns, without(s.learn, held))
+	}
+	p.settleCosts(turns)
 	return p, s, nil
 }
 

@@ -78,13 +78,6 @@ func (s *study) turn(runs []int) (t turn) {
 	return t
 }
 
-func (s *study) sections(runs []int) (out []Section) {
-	for _, r := range runs {
-		out = append(out, s.rec.Runs[r])
-	}
-	return out
-}
-
 // usable are the rows of some runs that have a label.
 func (s *study) usable(runs []int) (out []row) {
 	for _, r := range s.every(runs) {

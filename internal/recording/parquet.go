@@ -21,6 +21,9 @@ func readParquet(file string, r io.ReaderAt, size int64, b *budget, n namer) (t 
 	if size == 0 {
 		return nil, &Fault{Source: file, What: "it is empty"}
 	}
+	if err := checkFooter(r, size); err != nil {
+		return nil, &Fault{Source: file, What: fmt.Sprintf("no Parquet file: %v", err)}
+	}
 	f, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, &Fault{Source: file, What: fmt.Sprintf("no Parquet file: %v", err)}
@@ -32,6 +35,9 @@ func readParquet(file string, r io.ReaderAt, size int64, b *budget, n namer) (t 
 		}
 		p.header = append(p.header, c.Name())
 		p.columns = append(p.columns, c)
+	}
+	if err := checkPages(f, r); err != nil {
+		return nil, &Fault{Source: file, What: fmt.Sprintf("damaged: %v", err)}
 	}
 	if isLong(p.header) {
 		return p.readRows(f, b, n)

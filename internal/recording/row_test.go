@@ -2,10 +2,12 @@ package recording
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"iter"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -213,8 +215,7 @@ func TestBadParquet(t *testing.T) {
 	}
 }
 
-// A damaged file is told or read, and never ends the program. (A fuzzer does not get
-// far: most of what it tries makes the library take gigabytes that a footer promises.)
+// A damaged file is told or read, and never ends the program.
 func TestDamagedParquet(t *testing.T) {
 	var b bytes.Buffer
 	w := NewParquetWriter(&b)
@@ -247,4 +248,70 @@ func TestDamagedParquet(t *testing.T) {
 	if refused < 100 {
 		t.Errorf("%d of 200 damaged files were refused", refused)
 	}
+}
+
+// lies are files that promise more than they have, by what is told of them.
+func lies(t testing.TB) map[string][]byte {
+	whole := []byte(parquetOf(t, wideRows()...))
+	size := len(whole)
+	n := int(binary.LittleEndian.Uint32(whole[size-8:]))
+	with := func(footer ...byte) []byte {
+		out := append(bytes.Clone(whole[:size-8-n]), footer...)
+		return append(binary.LittleEndian.AppendUint32(out, uint32(len(footer))), "PAR1"...)
+	}
+	longFooter := bytes.Clone(whole)
+	binary.LittleEndian.PutUint32(longFooter[size-8:], 1<<31)
+	// The header of the first page begins with its type, and the size of what is in it when it is unpacked.
+	longPage := bytes.Clone(whole)
+	if !bytes.HasPrefix(longPage[4:], []byte{0x15, 6, 0x15}) {
+		t.Fatalf("the first page begins with % x", longPage[4:12])
+	}
+	longPage[7] |= 0x80 // one byte of the size becomes the first of more
+	many := []byte{0x15, 2, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 7}
+	return map[string][]byte{
+		"no Parquet file: a footer of 2147483648 bytes in a file of": longFooter,
+		"no Parquet file: footer: it ends in the middle":             with(many...),
+		"no Parquet file: footer: 2000 parts in 2010 bytes":          with(append([]byte{0x15, 2, 0x19, 0xfc, 0xd0, 0x0f}, make([]byte, 2004)...)...),
+		"no Parquet file: footer: it has a map":                      with(0x1b, 1),
+		"damaged: row group 1, column 1: page at 4":                  longPage,
+		"no Parquet file: it is too short":                           whole[:8],
+	}
+}
+
+// What a file says of sizes is not believed before it is checked: none takes much memory to be refused.
+func TestParquetThatLies(t *testing.T) {
+	for want, data := range lies(t) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		b := &budget{Limits: Limits{}.withDefaults()}
+		_, err := readParquet("a.parquet", bytes.NewReader(data), int64(len(data)), b, newNamer(families))
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.HasPrefix(err.Error(), "a.parquet: "+want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
+			t.Errorf("%s: %d bytes were taken", want, took)
+		}
+	}
+}
+
+// FuzzParquet holds that no file ends the program or takes more memory than its size allows for.
+func FuzzParquet(f *testing.F) {
+	f.Add([]byte(parquetOf(f, wideRows()...)))
+	for _, data := range lies(f) {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		b := &budget{Limits: Limits{Rows: 1000, Series: 100, Values: 10_000}.withDefaults()}
+		got, err := readParquet("a.parquet", bytes.NewReader(data), int64(len(data)), b, newNamer(families))
+		if (got == nil) == (err == nil) {
+			t.Fatalf("table %v with error %v", got, err)
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+			t.Fatalf("%d bytes were taken for %d", took, len(data))
+		}
+	})
 }

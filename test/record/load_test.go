@@ -85,6 +85,16 @@ func TestTally(t *testing.T) {
 	}
 }
 
+func TestCosts(t *testing.T) {
+	got, err := costs([]byte(`{"families":[{"family":"a","cpu_percent":0.5,"containers":[{},{}]},{"family":"rare","cpu_percent":0},{"family":"","cpu_percent":-1}]}`))
+	if diff := cmp.Diff("family,cost\na,0.25\nrare,0\n", string(got)); err != nil || diff != "" {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
+	}
+	if _, err := costs([]byte("{")); err == nil {
+		t.Error("half a bill was read")
+	}
+}
+
 func TestPath(t *testing.T) {
 	f := path(0, 1, .5, 2, 1, 0)
 	for at, want := range map[float64]float64{0: 1, .25: 1.5, .5: 2, .75: 1, 1: 0, 2: 0} {

@@ -3,7 +3,7 @@
 // measures, and the load tool says every second whether the SLO was kept. examples/record.sh calls it, as root.
 //
 // It leaves in -out samples.csv, what `viperprobe export` gives, slo.csv with columns time, slo, run and workload, and
-// costs.json, what `viperprobe cost` says. It ends by itself, and takes back whatever it made.
+// costs.csv, what `viperprobe cost` says. It ends by itself, and takes back whatever it made.
 package main
 
 import (

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/test/rig"
 )
 
@@ -35,17 +38,36 @@ func (s *stage) control() string { return filepath.Join(s.dir, "control.sock") }
 // price has viperprobe cost measure, in the middle of a moderate load, what each family costs.
 func (s *stage) price(ctx context.Context, capacity float64) error {
 	const length = 10
-	f, err := os.Create(filepath.Join(s.out, "costs.json"))
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, s.viperprobe, "cost", "--all", "-o", "json", "--control", s.control())
-	cmd.Stdout, cmd.Stderr = f, os.Stderr
+	cmd, said := exec.CommandContext(ctx, s.viperprobe, "cost", "--all", "-o", "json", "--control", s.control()), &bytes.Buffer{}
+	cmd.Stdout, cmd.Stderr = said, os.Stderr
 	done := make(chan error, 1)
 	start := soon()
 	time.AfterFunc(time.Until(start.Add(length*time.Second/2)), func() { done <- cmd.Run() })
-	_, err = s.visits(ctx, order{Start: start, Values: tenths(length, path(0, .6, 1, .6), capacity)})
-	return errors.Join(err, <-done, f.Close())
+	_, err := s.visits(ctx, order{Start: start, Values: tenths(length, path(0, .6, 1, .6), capacity)})
+	if err := errors.Join(err, <-done); err != nil {
+		return err
+	}
+	text, err := costs(said.Bytes())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.out, "costs.csv"), text, 0o644)
+}
+
+// costs are what the families of a bill cost per container, as analyze reads it. Here all that a bill names is measured:
+// what had no event meanwhile costs nothing, where analyze, who cannot know, would call its cost unknown.
+func costs(bill []byte) ([]byte, error) {
+	var b metric.Bill
+	if err := json.Unmarshal(bill, &b); err != nil {
+		return nil, fmt.Errorf("read costs: %w", err)
+	}
+	out := []byte("family,cost\n")
+	for _, f := range b.Families {
+		if f.CPUPercent >= 0 { // what families share has no name, and may be negative
+			out = fmt.Appendf(out, "%s,%g\n", f.Family, f.CPUPercent/float64(max(1, len(f.Containers))))
+		}
+	}
+	return out, nil
 }
 
 // export ends the measuring and writes samples.csv.
