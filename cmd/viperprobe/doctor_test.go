@@ -69,11 +69,14 @@ func TestExamine(t *testing.T) {
 }
 
 func TestFindings(t *testing.T) {
-	families := append(testFamilies(), &metric.Family{Name: "agent_samples", Tier: metric.Self}, &metric.Family{Name: "requests", Tier: metric.App})
-	statuses := []probe.Status{{Family: families[0], Works: true, Hook: "tp_btf/sched_switch"}, {Family: families[2], Reason: "no such hook"}}
+	families := append(testFamilies(), &metric.Family{Name: "agent_samples", Tier: metric.Self}, &metric.Family{Name: "requests", Tier: metric.App},
+		&metric.Family{Name: "llc_misses", Tier: metric.Event, Perf: &metric.PerfEvent{}})
+	statuses := []probe.Status{{Family: families[0], Works: true, Hook: "tp_btf/sched_switch"}, {Family: families[2], Reason: "no such hook"},
+		{Family: families[5], Works: true, Hook: "tp_btf/sched_switch"}}
 	want := []finding{
 		{"runq_latency", true, "tp_btf/sched_switch", ""}, {"cpu_usage", true, "cgroup files", ""}, {"tcp_sent_bytes", false, "", "no such hook"},
 		{"agent_samples", true, "the agent itself", ""}, {"requests", false, "", "its programs are not loaded: nobody wants it"},
+		{"llc_misses", true, "tp_btf/sched_switch, reads a counter of the CPU (never tested on hardware)", ""},
 	}
 	if diff := cmp.Diff(want, findings(families, map[string]string{"cpu_usage": ""}, statuses, nil)); diff != "" {
 		t.Error(diff)

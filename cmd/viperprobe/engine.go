@@ -117,6 +117,9 @@ func findings(all []*metric.Family, files map[string]string, statuses []probe.St
 			}
 		case checked:
 			d.Works, d.Hook, d.Reason = s.Works, s.Hook, s.Reason
+			if d.Works && f.Perf != nil {
+				d.Hook += ", reads a counter of the CPU (never tested on hardware)"
+			}
 		case none != nil:
 			d.Reason = none.Error()
 		default:

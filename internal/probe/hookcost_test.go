@@ -245,7 +245,7 @@ func BenchmarkRequests(b *testing.B) {
 				newTarget(b, s, requestNames, cg)
 			}
 			const n = 200000
-			hookCost(b, s, "request", n, "request", func() { redisBenchmark(b, cg, port, n) })
+			hookCost(b, s, "request", n, "request", func() { redisBenchmark(b, cg, "-p", port, n) })
 		})
 	}
 }
@@ -265,7 +265,7 @@ func BenchmarkProtocols(b *testing.B) {
 				newTarget(b, s, protocolNames, cg)
 			}
 			const n = 200000
-			hookCost(b, s, "protocol", n, "request", func() { redisBenchmark(b, cg, port, n) })
+			hookCost(b, s, "protocol", n, "request", func() { redisBenchmark(b, cg, "-p", port, n) })
 		})
 	}
 	b.Run("http-both", func(b *testing.B) {
@@ -296,7 +296,7 @@ func BenchmarkRedisThroughput(b *testing.B) {
 			b.Fatal(err)
 		}
 		used, began := sg.file(b, "cpu.stat", "usage_usec"), time.Now()
-		redisBenchmark(b, cg, port, n)
+		redisBenchmark(b, cg, "-p", port, n)
 		return n / time.Since(began).Seconds(), float64(sg.file(b, "cpu.stat", "usage_usec")-used) * 1000 / n
 	}
 	var rates, losses, cpus, more []float64

@@ -102,7 +102,7 @@ func loads() []load {
 
 func redisRequests(b *testing.B, _ *Set, g *group) func() {
 	port := startRedis(b, g)
-	return func() { redisBenchmark(b, g, port, 50000) }
+	return func() { redisBenchmark(b, g, "-p", port, 50000) }
 }
 
 func fileCalls(b *testing.B, _ *Set, g *group) func() {

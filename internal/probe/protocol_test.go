@@ -306,7 +306,7 @@ func TestProtocolsOfRedis(t *testing.T) {
 	port := startRedis(t, sg)
 	s := want(t, protocolNames...)
 	server, client := newTarget(t, s, protocolNames, sg), newTarget(t, s, protocolNames, cg)
-	redisBenchmark(t, cg, port, 20000)
+	redisBenchmark(t, cg, "-p", port, 20000)
 	server.mark().spoke(t, "", "redis", "ok", 20002) // the tool asks for two settings
 	client.mark().spoke(t, "outbound_", "redis", "ok", 20002)
 	lossless(t, s)

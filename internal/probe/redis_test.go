@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -22,8 +23,9 @@ func inGroup(g *group, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// startRedis starts redis-server in a cgroup and returns its port once it answers.
-func startRedis(t testing.TB, g *group) string {
+// startRedis starts redis-server in a cgroup, with more arguments, and returns its port
+// once it answers.
+func startRedis(t testing.TB, g *group, more ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("redis-server is not installed: run make tools")
@@ -36,7 +38,7 @@ func startRedis(t testing.TB, g *group) string {
 	l.Close()
 	runtime.LockOSThread() // Pdeathsig follows the thread
 	t.Cleanup(runtime.UnlockOSThread)
-	cmd := inGroup(g, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	cmd := inGroup(g, "redis-server", append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, more...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -54,11 +56,11 @@ func startRedis(t testing.TB, g *group) string {
 	return port
 }
 
-// redisBenchmark asks n times over 50 connections. The tool asks once more: for
-// the server's configuration, two commands in one send.
-func redisBenchmark(t testing.TB, g *group, port string, n int) {
+// redisBenchmark asks n times over 50 connections, of what flag -p or -s names. The tool
+// asks once more: for the server's configuration, two commands in one send.
+func redisBenchmark(t testing.TB, g *group, flag, at string, n int) {
 	t.Helper()
-	cmd := inGroup(g, "redis-benchmark", "-p", port, "-c", "50", "-n", fmt.Sprint(n), "-t", "get", "-q")
+	cmd := inGroup(g, "redis-benchmark", flag, at, "-c", "50", "-n", fmt.Sprint(n), "-t", "get", "-q")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +74,25 @@ func TestRequestsOfRedisAreThoseOfTheBenchmark(t *testing.T) {
 	server, client := newTarget(t, s, requestNames, sg), newTarget(t, s, requestNames, cg)
 	for _, n := range []int{1000, 50000} {
 		oldServer, oldClient := server.mark(), client.mark()
-		redisBenchmark(t, cg, port, n)
+		redisBenchmark(t, cg, "-p", port, n)
 		server.mark().since(oldServer).turns(t, uint64(n)+1, 0)
 		client.mark().since(oldClient).turns(t, 0, uint64(n)+1)
+	}
+	lossless(t, s)
+}
+
+func TestUnixRequestsOfRedisAreThoseOfTheBenchmark(t *testing.T) {
+	sg, cg := newGroup(t, nil), newGroup(t, nil)
+	at := filepath.Join(t.TempDir(), "redis.sock")
+	startRedis(t, sg, "--unixsocket", at)
+	s := want(t, unixRequestNames...)
+	kerneltest.Exact(t, unixRequestNames[:2]...)
+	server, client := newTarget(t, s, unixRequestNames, sg), newTarget(t, s, unixRequestNames, cg)
+	for _, n := range []int{1000, 50000} {
+		oldServer, oldClient := server.mark(), client.mark()
+		redisBenchmark(t, cg, "-s", at, n)
+		server.mark().since(oldServer).unixTurns(t, uint64(n)+1, 0)
+		client.mark().since(oldClient).unixTurns(t, 0, uint64(n)+1)
 	}
 	lossless(t, s)
 }

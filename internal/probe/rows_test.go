@@ -239,6 +239,19 @@ func TestRowsKeepTheFixedNames(t *testing.T) {
 	}
 }
 
+// The paper's four names and its thesis's five name what they named there.
+func TestRowsKeepThePapersNames(t *testing.T) {
+	for alias, name := range map[string]string{
+		"runq": "runq_latency", "userfaults": "user_faults", "sentbytes": "tcp_sent_bytes", "cache": "page_cache_lookups",
+		"cputime": "cpu_time", "tlbflushes": "tlb_flushes", "diskio": "disk_bytes", "retransmits": "tcp_retransmits", "dnslatency": "dns_latency",
+	} {
+		i := slices.IndexFunc(catalogue.Families(), func(f *metric.Family) bool { return f.Is(alias) })
+		if i < 0 || catalogue.Families()[i].Name != name {
+			t.Errorf("%s does not name %s", alias, name)
+		}
+	}
+}
+
 // Each hook group has its C beside its object, and both have rows.
 func TestRowsCoverEveryHookGroup(t *testing.T) {
 	groups := map[string]bool{"cgroup": true, "window": true} // targets, windows: no family
