@@ -1,29 +1,18 @@
 //go:build ignore
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Requests by protocol and class of status, from the payload of packets: of HTTP the
- * first bytes, of Redis and PostgreSQL the heads of values and messages, one after the
- * other. Nothing of it is kept but the class, and the head of a token that a packet
- * cuts. The programs are on the root of the cgroups and see each packet of each
+/* Requests by protocol and class of status, from the payload of packets: of HTTP/1 and
+ * TLS the first bytes, of HTTP/2, Redis and PostgreSQL the heads of frames, values and
+ * messages, one after the other. Nothing of it is kept but the class, and the head of a
+ * token that a packet cuts. The programs are on the root of the cgroups and see each packet of each
  * socket; headers come before the gate, so that segments without payload leave first.
  *
  * Who asks is the server's peer, and which end that is the first request tells; under
  * TLS the client's hello, or whether somebody listens on our port. */
-#include "protocol_http.h"
-#include "protocol_postgres.h"
-#include "protocol_redis.h"
+#include "protocol_owner.h"
+#include "protocol_recognise.h"
 
 #define KEEP 1   /* what a program on packets says to let one pass */
-#define AF_INET 2
-#define LISTEN 10 /* include/net/tcp_states.h */
 #define ENOUGH 32 /* packets after which a connection is of no protocol that we know */
-
-u32 vp_passing; /* number of the latest pass over descriptors ... */
-u32 vp_pass;    /* ... and of the latest that is complete */
-
-static __always_inline u64 families(void)
-{
-	return on_protocol_requests | on_protocol_latency | on_outbound_protocol_requests | on_outbound_protocol_latency;
-}
 
 /* The payload of a TCP segment; headers are never in fragments here. */
 static __always_inline bool payload(struct __sk_buff *skb, struct segment *s)
@@ -49,45 +38,9 @@ static __always_inline bool payload(struct __sk_buff *skb, struct segment *s)
 	return s->at < s->end;
 }
 
-static __always_inline u32 owner(struct connection *c, u64 maker)
-{
-	if (c->owned && c->gen == vp_gen(c->slot))
-		return c->slot;
-	return vp_slot_of(maker);
-}
-
-static __always_inline void give(struct connection *c, u32 slot)
-{
-	c->slot = slot;
-	c->gen = vp_gen(slot);
-	c->owned = true;
-}
-
-/* Whose the socket is now: another's once no task of its owner holds it any more. */
-static __always_inline u32 settle(struct connection *c, u64 maker)
-{
-	if (c->other == vp_pass && c->mine != vp_pass && vp_pass) {
-		give(c, c->other_slot);
-		c->mine = vp_pass;
-	}
-	return owner(c, maker);
-}
-
-static __always_inline u64 wanted(u32 slot, struct connection *c)
-{
-	struct vp_slot *s = bpf_map_lookup_elem(&vp_slots, &slot);
-	u64 mask = families();
-
-	if (!s)
-		return 0;
-	if (c && c->protocol)
-		mask = c->server ? on_protocol_requests | on_protocol_latency : on_outbound_protocol_requests | on_outbound_protocol_latency;
-	return vp_switches(s) & mask;
-}
-
 static __always_inline bool walked(struct connection *c)
 {
-	return c->protocol == REDIS || c->protocol == POSTGRESQL;
+	return c->protocol == HTTP2 || c->protocol == REDIS || c->protocol == POSTGRESQL;
 }
 
 /* Take the packet's new bytes in hand: false where there are none (it was sent again),
@@ -123,80 +76,6 @@ static __always_inline bool claim(struct segment *s, struct connection *c, struc
 	return true;
 }
 
-/* Does somebody listen on our port? The peer's port is one that no connection has. */
-static __always_inline bool listens(struct __sk_buff *skb)
-{
-	struct bpf_sock *sk = skb->sk, *found;
-	struct bpf_sock_tuple t = {};
-	u32 size = sizeof(t.ipv4);
-	bool yes;
-
-	if (!sk)
-		return false;
-	if (sk->family == AF_INET) {
-		t.ipv4.daddr = sk->src_ip4;
-		t.ipv4.saddr = sk->dst_ip4;
-		t.ipv4.dport = __builtin_bswap16(sk->src_port);
-	} else {
-		t.ipv6.daddr[0] = sk->src_ip6[0];
-		t.ipv6.daddr[1] = sk->src_ip6[1];
-		t.ipv6.daddr[2] = sk->src_ip6[2];
-		t.ipv6.daddr[3] = sk->src_ip6[3];
-		t.ipv6.saddr[0] = sk->dst_ip6[0];
-		t.ipv6.saddr[1] = sk->dst_ip6[1];
-		t.ipv6.saddr[2] = sk->dst_ip6[2];
-		t.ipv6.saddr[3] = sk->dst_ip6[3];
-		t.ipv6.dport = __builtin_bswap16(sk->src_port);
-		size = sizeof(t.ipv6);
-	}
-	found = bpf_skc_lookup_tcp(skb, &t, size, BPF_F_CURRENT_NETNS, 0);
-	if (!found)
-		return false;
-	yes = found->state == LISTEN;
-	bpf_sk_release(found);
-	return yes;
-}
-
-/* Of a hello it says who asks, of data our port. */
-static __always_inline bool tls_begins(struct packet *p, const u8 *b, u32 way)
-{
-	if (!tls_record(b))
-		return false;
-	if (b[0] == APPLICATION_DATA)
-		p->asks = (way == INGRESS) == listens(p->skb);
-	else
-		p->asks = b[5] == CLIENT_HELLO;
-	return b[0] == APPLICATION_DATA || b[5] == CLIENT_HELLO || b[5] == SERVER_HELLO;
-}
-
-/* What a connection speaks, by a packet of a request. Of HTTP an answer of ours will
- * do: the first request came with the handshake where the listener waits for it
- * (TCP_DEFER_ACCEPT), and nobody knows when. */
-static __always_inline u32 recognise(struct packet *p, const u8 *b, u32 way)
-{
-	u32 length = p->end - p->at;
-
-	p->asks = true;
-	if (http_request(b))
-		return HTTP;
-	if (redis_request(b))
-		return REDIS;
-	if (postgres_startup(b, length)) {
-		p->at = p->end;
-		return POSTGRESQL;
-	}
-	if (postgres_request(p, b))
-		return POSTGRESQL;
-	if (tls_begins(p, b, way))
-		return TLS;
-	if (way == EGRESS && http_answer(b)) {
-		p->asks = false;
-		ask(p, 0);
-		return HTTP;
-	}
-	return UNKNOWN;
-}
-
 static __always_inline struct packet packet(struct __sk_buff *skb, struct connection *c, struct walk *w, struct segment *s)
 {
 	struct packet p = { .skb = skb, .c = c, .w = w, .on = s->on, .slot = s->slot, .at = s->at, .end = s->end };
@@ -205,7 +84,25 @@ static __always_inline struct packet packet(struct __sk_buff *skb, struct connec
 	return p;
 }
 
-/* Redis and PostgreSQL: token by token. */
+/* Token by token: HTTP/2, Redis and PostgreSQL. */
+__noinline int protocol_frames(struct __sk_buff *skb, struct connection *c, struct walk *w, struct segment *s)
+{
+	struct packet p;
+
+	if (!c || !w || !s || !skb->sk)
+		return 0;
+	p = packet(skb, c, w, s);
+	p.h = bpf_sk_storage_get(&protocol_http2s, skb->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!p.h) {
+		vp_fail();
+		c->protocol = OTHER;
+		return 0;
+	}
+	if (bpf_loop(TOKENS, http2_step, &p, 0) == TOKENS)
+		lose(&p);
+	return 0;
+}
+
 __noinline int protocol_redis(struct __sk_buff *skb, struct connection *c, struct walk *w, struct segment *s)
 {
 	struct packet p;
@@ -247,6 +144,8 @@ __noinline int protocol_start(struct __sk_buff *skb, struct connection *c, struc
 		if (c->protocol == UNKNOWN && ++c->tries == ENOUGH)
 			c->protocol = OTHER;
 		c->server = (s->way == INGRESS) == p.asks;
+		if (c->protocol == HTTP2 && skb->sk)
+			bpf_sk_storage_delete(&protocol_http2s, skb->sk); /* what is known of an earlier one */
 		s->at = p.at;
 	}
 	if (c->protocol == HTTP)
@@ -260,7 +159,9 @@ static __always_inline void read(struct __sk_buff *skb, struct connection *c, st
 {
 	if (!walked(c))
 		protocol_start(skb, c, w, s);
-	if (c->protocol == REDIS)
+	if (c->protocol == HTTP2)
+		protocol_frames(skb, c, w, s);
+	else if (c->protocol == REDIS)
 		protocol_redis(skb, c, w, s);
 	else if (c->protocol == POSTGRESQL)
 		protocol_postgres(skb, c, w, s);

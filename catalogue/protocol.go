@@ -5,7 +5,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 func protocolRows() []metric.Family {
 	// In the order of the enums in protocol.h.
 	labels := []metric.Label{
-		{Name: "protocol", Values: []string{"http", "redis", "postgresql", "tls"}},
+		{Name: "protocol", Values: []string{"http", "http2", "grpc", "redis", "postgresql", "tls"}},
 		{Name: "class", Values: []string{"ok", "redirect", "client_error", "server_error", "error", "unknown"}},
 	}
 	row := func(f metric.Family) metric.Family {
@@ -14,8 +14,8 @@ func protocolRows() []metric.Family {
 		f.Sampling = metric.Pairs
 		f.OnDemand = true // each packet of each socket passes the programs, and attaching them takes CAP_NET_ADMIN
 		f.Kernel = "5.17"
-		f.Source = "cgroup_skb: heads of payloads (RFC 9112; RESP; PostgreSQL's protocol 3; RFC 8446)"
-		f.Help += " HTTP/1.x, Redis and PostgreSQL by the class of their status; under TLS turns without a class; what is seen and what is not: docs/protocols.md."
+		f.Source = "cgroup_skb: heads of payloads (RFC 9112, 9113, 7541, 8446; RESP; PostgreSQL's protocol 3)"
+		f.Help += " HTTP, gRPC, Redis and PostgreSQL by the class of their status; under TLS turns without a class; what is seen and what is not: docs/protocols.md."
 		return f
 	}
 	return []metric.Family{

@@ -10,7 +10,7 @@
 const volatile u64 on_protocol_requests, on_protocol_latency, on_outbound_protocol_requests, on_outbound_protocol_latency;
 
 /* The order of the labels' values. */
-enum protocol { UNKNOWN, HTTP, REDIS, POSTGRESQL, TLS, OTHER };
+enum protocol { UNKNOWN, HTTP, HTTP2, GRPC, REDIS, POSTGRESQL, TLS, OTHER };
 enum class { OK, REDIRECT, CLIENT_ERROR, SERVER_ERROR, ERROR, UNTOLD, CLASSES };
 #define LABELS ((OTHER - HTTP) * CLASSES)
 
@@ -36,7 +36,7 @@ struct {
 struct walk {
 	u32 next; /* sequence number of the byte behind what came */
 	u32 skip; /* bytes that come of the token before */
-	u32 left; /* Redis: values that belong to the one before */
+	u32 left; /* Redis: values that belong to the one before; HTTP/2: bytes of the header block */
 	u32 busy;
 	u8 seen, have, line, failed;
 	u8 head[2 * HEAD] __attribute__((aligned(8)));
@@ -82,6 +82,7 @@ struct packet {
 	struct __sk_buff *skb;
 	struct connection *c;
 	struct walk *w;
+	struct http2 *h;
 	u64 on, now;
 	u32 slot;
 	u32 at, end; /* payload that was not looked at yet */

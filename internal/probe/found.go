@@ -60,8 +60,12 @@ func (o *object) learn() error {
 	return nil
 }
 
+// sparse reports whether most cells of a family never count anything, so that those that
+// have not are of no interest: a label's values are found at run time, or two labels have
+// many combinations.
+func sparse(f *metric.Family) bool { return foundLabel(f) || labelCount(f) > 16 }
+
 // foundLabel reports whether a family has a label whose values are found at run time.
-// Its cells that have counted nothing are of no interest: most targets meet few of them.
 func foundLabel(f *metric.Family) bool {
 	for i := range f.Labels {
 		if f.Labels[i].Found > 0 {
@@ -87,7 +91,7 @@ func (o *object) labels(f *metric.Family, i int) (values [2]string, named bool) 
 	return values, named
 }
 
-// unmet reports whether a cell of such a family has counted nothing.
+// unmet reports whether a cell of a sparse family has counted nothing.
 func (o *object) unmet(f *metric.Family, slot uint32, label int) bool {
 	if f.Kind != metric.Histogram {
 		return o.value(f, slot, label) == 0

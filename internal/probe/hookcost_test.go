@@ -251,7 +251,8 @@ func BenchmarkRequests(b *testing.B) {
 }
 
 // BenchmarkProtocols is the cost of a request by protocol: of Redis as in
-// BenchmarkRequests, and of HTTP/1 of a kilobyte between two workers.
+// BenchmarkRequests, of HTTP/1 of a kilobyte between two workers, and of Go's HTTP/2 and
+// gRPC, where a request is several packets.
 func BenchmarkProtocols(b *testing.B) {
 	for _, gate := range []string{"server", "both", "closed"} {
 		b.Run("redis-"+gate, func(b *testing.B) {
@@ -268,13 +269,24 @@ func BenchmarkProtocols(b *testing.B) {
 			hookCost(b, s, "protocol", n, "request", func() { redisBenchmark(b, cg, "-p", port, n) })
 		})
 	}
-	b.Run("http-both", func(b *testing.B) {
-		s := want(b, protocolNames...)
-		server, client := protocolPair(b, s, 4)
-		e := exchange{ask: "GET /x HTTP/1.1\r\nHost: a\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000)}
-		const n = 20000
-		hookCost(b, s, "protocol", n, "request", func() { exchanged(server.worker, client.worker, e, n, 0) })
-	})
+	for protocol, n := range map[string]int{"http": 20000, "http2": 2000, "grpc": 1000} { // rounds of web and grpc: 9 and 17 requests
+		b.Run(protocol+"-both", func(b *testing.B) {
+			s := want(b, protocolNames...)
+			g := newGroup(b, nil)
+			newTarget(b, s, protocolNames, g)
+			w := startWorker(b, workerOptions{Cgroup: g, Env: []string{"GODEBUG="}})
+			switch protocol {
+			case "http":
+				server, client := protocolPair(b, s, 4)
+				e := exchange{ask: "GET /x HTTP/1.1\r\nHost: a\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000)}
+				hookCost(b, s, "protocol", n, "request", func() { exchanged(server.worker, client.worker, e, n, 0) })
+			case "http2":
+				hookCost(b, s, "protocol", n*len(statuses), "request", func() { w.do("web http2 %d", n) })
+			case "grpc":
+				hookCost(b, s, "protocol", n*17, "request", func() { w.do("grpc %d", n) })
+			}
+		})
+	}
 }
 
 // BenchmarkRedisThroughput is what the request families take from Redis: runs

@@ -20,6 +20,7 @@ import (
 //	ask NAME REQUEST ANSWER TIMES     one after the other, and how long it took
 //	answer NAME REQUEST ANSWER TIMES
 //	port NAME, defer NAME        of a listener: where it is; it waits for data
+//	grpc TIMES                   the same with gRPC: each code in turn
 //	web KIND TIMES               a Go server and client in this process: each status in turn
 func protocolActions() map[string]action {
 	return map[string]action{
@@ -59,7 +60,8 @@ func protocolActions() map[string]action {
 		"defer": func(j *job, args []string) (answer, error) {
 			return nil, unix.SetsockoptInt(j.fds[args[0]], unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 5)
 		},
-		"web": func(_ *job, args []string) (answer, error) { return nil, web(args[0], number(args, 1)) },
+		"grpc": func(_ *job, args []string) (answer, error) { return nil, speakGRPC(number(args, 0)) },
+		"web":  func(_ *job, args []string) (answer, error) { return nil, web(args[0], number(args, 1)) },
 	}
 }
 
@@ -114,8 +116,8 @@ func web(kind string, times int) error {
 		}
 	}))
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(kind != "h2c")
-	protocols.SetUnencryptedHTTP2(kind == "h2c")
+	protocols.SetHTTP1(kind != "http2")
+	protocols.SetUnencryptedHTTP2(kind == "http2")
 	server.Config.Protocols = protocols
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -131,7 +133,7 @@ func web(kind string, times int) error {
 	defer server.Close()
 	client := server.Client()
 	transport := client.Transport.(*http.Transport)
-	if kind == "h2c" {
+	if kind == "http2" {
 		transport.Protocols = protocols
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

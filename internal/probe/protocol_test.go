@@ -2,6 +2,7 @@ package probe
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -18,7 +19,15 @@ func pg(kind byte, body string) string {
 // startup is the first message of a connection to PostgreSQL.
 var startup = string(binary.BigEndian.AppendUint32(nil, 8+12)) + "\x00\x03\x00\x00user\x00postg\x00\x00"
 
+// frame is one of HTTP/2.
+func frame(kind, flags byte, stream uint32, payload string) string {
+	n := len(payload)
+	return string(binary.BigEndian.AppendUint32([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags}, stream)) + payload
+}
+
 const (
+	huffman   = "\x40\x88\x9a\xca\xc8\xb2\x12\x34\xda\x8f" // grpc-status, to be put into the table
+	preface   = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	ready     = "Z\x00\x00\x00\x05I"
 	pgFailure = "SERROR\x00VERROR\x00C42P01\x00Mrelation does not exist\x00\x00"
 )
@@ -37,12 +46,24 @@ func exchanges() []exchange {
 		return exchange{"redis", class, "*2\r\n$3\r\nGET\r\n$5\r\nke\r\ny\r\n", answer}
 	}
 	postgres := func(class, ask, answer string) exchange { return exchange{"postgresql", class, ask, answer} }
+	h2 := func(protocol, class, answer string) exchange {
+		return exchange{protocol, class, frame(1, 5, 1, "\x82\x86\x84\x41\x01a"), answer}
+	}
+	body := frame(1, 4, 1, "\x88\x0f\x0d\x019") + frame(0, 0, 1, strings.Repeat(frame(1, 5, 1, "\x8e"), 100))
 	row := pg('D', "\x00\x01\x00\x00\x00\x01Z")
 	return []exchange{
 		http("200 OK", "ok"), http("204 No Content", "ok"), http("302 Found", "redirect"), http("304 Not Modified", "redirect"),
 		http("404 Not Found", "client_error"), http("500 Internal Server Error", "server_error"), http("999 Odd", "unknown"),
 		{"http", "client_error", "OPTIONS * HTTP/1.0\r\n\r\n", "HTTP/1.0 405 \r\n\r\n"},
 		{"http", "ok", "POST /p HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /", "HTTP/1.1 201 Created\r\nContent-Length: 14\r\n\r\nHTTP/1.1 500 x"},
+		h2("http2", "ok", body+frame(0, 1, 1, "")), h2("http2", "ok", frame(1, 5, 1, "\x89")), h2("http2", "redirect", frame(1, 5, 1, "\x3f\x61\x48\x03302")),
+		h2("http2", "redirect", frame(1, 5, 1, "\x08\x82\x64\x02")), h2("http2", "server_error", frame(1, 5, 1, "\x18\x03503\x40\x01x\x01y\xbe")),
+		h2("http2", "client_error", frame(1, 4, 1, "\x48\x03103")+frame(4, 1, 0, "")+frame(1, 5, 1, "\x8d")),
+		h2("http2", "unknown", frame(1, 13, 1, "\x02\x88\x00\x00")), h2("http2", "unknown", frame(1, 5, 1, "\xfe")),
+		h2("http2", "error", frame(1, 4, 1, "\x88")+frame(3, 0, 1, "\x00\x00\x00\x02")),
+		h2("grpc", "ok", body+frame(1, 5, 1, "\x00\x0bgrpc-status\x010")), h2("grpc", "ok", body+frame(1, 5, 1, huffman+"\x81\x07")),
+		h2("grpc", "server_error", body+frame(1, 5, 1, huffman+"\x82\x0b\x3f\x40\x0cgrpc-message\x00")), h2("grpc", "client_error", frame(1, 5, 1, "\x88"+huffman+"\x0216")),
+		h2("grpc", "unknown", body+frame(1, 5, 1, huffman+"\x03abc")), h2("grpc", "ok", frame(1, 4, 1, "\x88"+huffman+"\x010")+frame(1, 5, 1, "\xbe")),
 		redis("ok", "$3\r\na\nb\r\n"), redis("ok", "$-1\r\n"), redis("ok", "$0\r\n\r\n"), redis("ok", ":9223372036854775807\r\n"), redis("ok", "+OK\r\n"),
 		redis("ok", "*3\r\n:1\r\n*2\r\n$1\r\nx\r\n-ERR inside\r\n*0\r\n"), redis("ok", "*-1\r\n"), redis("ok", "_\r\n"),
 		redis("ok", "%2\r\n+a\r\n:1\r\n+b\r\n~2\r\n#t\r\n,1.5\r\n"), redis("ok", "|1\r\n+ttl\r\n:3600\r\n$2\r\nok\r\n"),
@@ -85,11 +106,15 @@ func exchanged(server, client *worker, e exchange, n, piece int) (ns uint64) {
 // begins with one is not recognised.
 func (e exchange) line() bool { return e.protocol == "redis" && e.ask[0] != '*' }
 
+func (e exchange) http2() bool { return e.protocol == "http2" || e.protocol == "grpc" }
+
 // open does what comes before the first exchange on a connection, and does not count.
 func (e exchange) open(server, client side) {
 	switch {
 	case e.protocol == "postgresql":
 		exchanged(server.worker, client.worker, exchange{ask: startup, answer: pg('R', "\x00\x00\x00\x00") + pg('S', "a\x00b\x00") + ready}, 1, 0)
+	case e.http2():
+		exchanged(server.worker, client.worker, exchange{ask: preface + frame(4, 0, 0, ""), answer: frame(4, 0, 0, "") + frame(4, 1, 0, "")}, 1, 0)
 	case e.line():
 		exchanged(server.worker, client.worker, exchange{ask: "*1\r\n$4\r\nPING\r\n", answer: "+PONG\r\n"}, 1, 0)
 	}
@@ -99,6 +124,9 @@ func (e exchange) open(server, client side) {
 // nothing else.
 func (m mark) spoke(t testing.TB, side, protocol, class string, n uint64) {
 	t.Helper()
+	if kind := protocol + "/" + class; n > 0 && (m[side+"protocol_requests/"+kind] == 0 || m[side+"protocol_latency/"+kind+"/count"] == 0) {
+		t.Errorf("nothing of %s%s", side, kind)
+	}
 	for name, got := range m {
 		want := uint64(0)
 		if name == side+"protocol_requests/"+protocol+"/"+class || name == side+"protocol_latency/"+protocol+"/"+class+"/count" {
@@ -133,7 +161,7 @@ func TestProtocols(t *testing.T) {
 				out.spoke(t, "outbound_", e.protocol, e.class, n)
 				served, waited := m["protocol_latency/"+e.protocol+"/"+e.class+"/sum"], out["outbound_protocol_latency/"+e.protocol+"/"+e.class+"/sum"]
 				if served == 0 || waited < served || waited > took {
-					t.Errorf("%d ns at the server, %d at the client, who says %d (%q)", served, waited, took, e.answer)
+					t.Errorf("%d ns at the server, %d at the client, who says %d (%.60q)", served, waited, took, e.answer)
 				}
 			})
 			server.kill()
@@ -148,7 +176,7 @@ func TestProtocolPipelines(t *testing.T) {
 	s := want(t, protocolNames...)
 	kerneltest.Exact(t, protocolNames[0])
 	for _, e := range exchanges() {
-		if e.protocol == "http" || e.line() {
+		if e.protocol == "http" || e.line() || e.http2() {
 			continue
 		}
 		server, client := protocolPair(t, s, 4)
@@ -216,7 +244,7 @@ func TestProtocolsSwitchedWhileOpen(t *testing.T) {
 			exchanged(server.worker, client.worker, e, 5, 0)
 			m := server.mark().since(before)
 			if n := m["protocol_requests/"+e.protocol+"/"+e.class]; n != 5 && (e.protocol != "http" || n != 6) {
-				t.Errorf("round %d, %q: %d requests, want 5", round, e.answer, n)
+				t.Errorf("round %d, %.60q: %d requests, want 5", round, e.answer, n)
 			}
 		}
 	}
@@ -280,17 +308,41 @@ func TestProtocolsOfDeferredConnections(t *testing.T) {
 	lossless(t, s)
 }
 
+// Streams that are open at once; what there is no room for is counted.
+func TestProtocolStreams(t *testing.T) {
+	const streams, room = 200, 64 // protocol_http2.h
+	s := want(t, protocolNames...)
+	server, client := protocolPair(t, s, 4)
+	exchange{protocol: "http2"}.open(server, client)
+	var ask, answer string
+	for i := range uint32(streams) {
+		ask += frame(1, 5, 2*i+1, "\x82\x86\x84\x41\x01a")
+		answer = frame(1, 5, 2*i+1, "\x88") + answer
+	}
+	exchanged(server.worker, client.worker, exchange{ask: ask, answer: answer}, 1, 0)
+	server.mark().spoke(t, "", "http2", "ok", room)
+	client.mark().spoke(t, "outbound_", "http2", "ok", room)
+	if n := kernelCount(t, s, "protocol", "vp_failed"); n != 2*(streams-room) {
+		t.Errorf("%d streams found no room, want %d", n, 2*(streams-room))
+	}
+	exchanged(server.worker, client.worker, exchange{ask: ask[:15*room], answer: answer[len(answer)-10*room:]}, 1, 0)
+	server.mark().spoke(t, "", "http2", "ok", 2*room)
+}
+
 // Go's own server and client.
 func TestProtocolsOfGo(t *testing.T) {
 	s := want(t, protocolNames...)
 	g := newGroup(t, nil)
 	tg, w := newTarget(t, s, protocolNames, g), startWorker(t, workerOptions{Cgroup: g, Env: []string{"GODEBUG="}})
-	w.do("web http 20")
-	m := tg.mark()
-	for _, side := range []string{"", "outbound_"} {
-		for class, n := range map[string]uint64{"ok": 40, "redirect": 40, "client_error": 60, "server_error": 40, "unknown": 0} {
-			m.same(t, side+"protocol_requests/http/"+class, n)
-			m.same(t, side+"protocol_latency/http/"+class+"/count", n)
+	var m mark
+	for _, protocol := range []string{"http", "http2"} {
+		w.do("web %s 20", protocol)
+		m = tg.mark()
+		for _, side := range []string{"", "outbound_"} {
+			for class, n := range map[string]uint64{"ok": 40, "redirect": 40, "client_error": 60, "server_error": 40} {
+				m.same(t, side+"protocol_requests/"+protocol+"/"+class, n)
+				m.same(t, side+"protocol_latency/"+protocol+"/"+class+"/count", n)
+			}
 		}
 	}
 	w.do("web tls 20")
@@ -310,6 +362,47 @@ func TestProtocolsOfRedis(t *testing.T) {
 	server.mark().spoke(t, "", "redis", "ok", 20002) // the tool asks for two settings
 	client.mark().spoke(t, "outbound_", "redis", "ok", 20002)
 	lossless(t, s)
+}
+
+// Whatever bytes come, nothing counts that was not asked, and the next connection is as
+// good as any.
+func TestProtocolsSurviveRubbish(t *testing.T) {
+	s := want(t, protocolNames...)
+	server, client := protocolPair(t, s, 4)
+	random := rand.New(rand.NewPCG(1, 2))
+	var asked uint64
+	for range 20 {
+		for _, e := range exchanges() {
+			e.ask, e.answer = spoil(random, e.ask), spoil(random, e.answer)
+			exchanged(server.worker, client.worker, e, 2, 1+random.IntN(300))
+			asked += 2 * uint64(len(e.ask)) // a byte is no request
+		}
+		server.do("close s")
+		client.do("close c")
+		client.do("connect c 4 %d", server.do("port l")["port"])
+		server.do("accept l s")
+	}
+	var counted uint64
+	for name, n := range server.mark() {
+		if strings.HasPrefix(name, "protocol_requests/") {
+			counted += n
+		}
+	}
+	if counted == 0 || counted > asked {
+		t.Errorf("%d requests counted in %d bytes", counted, asked)
+	}
+	before := server.mark()
+	exchanged(server.worker, client.worker, exchanges()[0], 5, 0)
+	server.mark().since(before).same(t, "protocol_requests/http/ok", 5)
+}
+
+// spoil changes some bytes.
+func spoil(random *rand.Rand, text string) string {
+	b := []byte(text)
+	for range 1 + len(b)/50 {
+		b[random.IntN(len(b))] = byte(random.Uint32())
+	}
+	return string(b)
 }
 
 // Connections of protocols that are not known are soon let alone.

@@ -107,7 +107,7 @@ func (s *Set) Read(slot uint32, wanted []*metric.Family, dst []metric.Reading) [
 			dst = o.flows.read(f, slot, dst)
 			continue
 		}
-		met := foundLabel(f)
+		met := sparse(f)
 		for label := range labelCount(f) {
 			values, named := o.labels(f, label)
 			if !named || met && o.unmet(f, slot, label) {
