@@ -111,7 +111,7 @@ the containers is changed.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newRun(p), newTop(p), newMetrics(p), newDoctor(p), newQuery(p), newExport(p),
+	root.AddCommand(newRun(p), newTop(p), newMetrics(p), newDoctor(p), newQuery(p), newFlows(p), newExport(p),
 		newAnalyze(p), newSet(), newFull(), newUnset(), newChanges(), newExplain(), newProbes(), newDiff(), newCost(), newVersion(), newDemo())
 	return root
 }

@@ -38,12 +38,12 @@ func cost(b *metric.Batch) string {
 		}
 	}
 	add(costCPU, "%s%% CPU", func(x float64) string { return digits(x / seconds * 100) })
-	add(costMemory, "%sB RSS", shortBytes)
-	add(costMaps, "%sB maps", shortBytes)
+	add(costMemory, "%sB RSS", ShortBytes)
+	add(costMaps, "%sB maps", ShortBytes)
 	if _, told := totals[costSamples]; !told {
 		totals[costSamples] = float64(b.Samples())
 	}
-	add(costSamples, "%s samples/s", func(x float64) string { return short(x / seconds) })
-	add(costDrops, "%s dropped", short)
+	add(costSamples, "%s samples/s", func(x float64) string { return Short(x / seconds) })
+	add(costDrops, "%s dropped", Short)
 	return strings.Join(parts, "  ")
 }

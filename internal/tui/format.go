@@ -16,13 +16,13 @@ func (c column) format(x float64) string {
 	f := c.family
 	switch {
 	case f.Kind == metric.Counter && f.Unit == metric.Seconds:
-		return short(x * 100)
+		return Short(x * 100)
 	case f.Unit == metric.Seconds:
-		return shortTime(x)
+		return ShortTime(x)
 	case f.Unit == metric.Bytes:
-		return shortBytes(x)
+		return ShortBytes(x)
 	}
-	return short(x)
+	return Short(x)
 }
 
 // digits prints x with three significant digits, and without a fraction that is 0.
@@ -51,16 +51,19 @@ func scaled(x, step float64, units ...string) string {
 	return digits(x) + units[i]
 }
 
-func short(x float64) string {
+// Short prints a number with three digits and a unit of thousands: 12.3k.
+func Short(x float64) string {
 	if x != 0 && math.Abs(x) < 0.005 {
 		return "<0.01"
 	}
 	return scaled(x, 1000, "", "k", "M", "G", "T", "P")
 }
 
-func shortBytes(x float64) string { return scaled(x, 1024, "", "Ki", "Mi", "Gi", "Ti", "Pi") }
+// ShortBytes prints a number of bytes with three digits and a unit of 1,024: 12.3Mi.
+func ShortBytes(x float64) string { return scaled(x, 1024, "", "Ki", "Mi", "Gi", "Ti", "Pi") }
 
-func shortTime(x float64) string {
+// ShortTime prints seconds with three digits and their unit: 12.3ms.
+func ShortTime(x float64) string {
 	switch {
 	case x == 0:
 		return "0"
