@@ -32,7 +32,7 @@ func agentRows() []metric.Family {
 		}),
 		row(metric.Family{
 			Name: "agent_program_time", Unit: metric.Seconds, Labels: program, Source: "BPF_ENABLE_STATS in a window of 250 ms every 30 s",
-			Help: "Mean time of one run of each of the agent's programs, in the same window, the kernel's own measuring included.",
+			Help: "Mean time of one run of each of the agent's programs, in the same window, less what the kernel's measuring bills for itself; entering the program is not in it.",
 		}),
 		row(metric.Family{
 			Name: "agent_missed_events", Kind: metric.Counter, Unit: metric.One, Labels: program, Source: "bpf_prog_info.recursion_misses",

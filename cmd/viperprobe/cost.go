@@ -20,7 +20,8 @@ func newCost() *cobra.Command {
 		Use:   "cost",
 		Short: "Say what measuring costs, by family and container",
 		Long: `Cost measures for a second what the running instance costs: each BPF program by the
-kernel's own statistics (BPF_ENABLE_STATS), the files and passes of the agent by its
+kernel's own statistics (BPF_ENABLE_STATS), less what these bill for themselves, and
+with what entering the program costs, which they do not see; the files and passes of the agent by its
 threads' CPU time. A program's time is shared among its families and the containers
 whose events they counted, by their measured prices (viperprobe metrics FAMILY); what
 events cost that no container wants is the gate's. All percents are of one CPU.

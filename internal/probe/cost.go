@@ -107,6 +107,7 @@ type Cost struct {
 	Program string
 	Runs    uint64
 	Time    time.Duration // of all runs
+	Billed  time.Duration // the same with what the statistics bill for themselves
 	Window  time.Duration
 }
 
@@ -184,8 +185,9 @@ func (w *Window) End() ([]Cost, error) {
 	var out []Cost
 	w.set.eachProgram(func(_ *ebpf.Collection, name string, st *ebpf.ProgramStats) {
 		if runs := st.RunCount - w.before[name].RunCount; runs > 0 {
-			billed := time.Duration(float64(runs) * w.set.clock)
-			out = append(out, Cost{name, runs, max(0, st.Runtime-w.before[name].Runtime-billed), took})
+			own := time.Duration(float64(runs) * w.set.clock)
+			all := st.Runtime - w.before[name].Runtime
+			out = append(out, Cost{name, runs, max(0, all-own), all, took})
 		}
 	})
 	return out, w.Close()

@@ -53,6 +53,32 @@ func TestEveryFamilyLoads(t *testing.T) {
 	}
 }
 
+// A program that would leave by windows which its families never have is refused: it would
+// be closed for ever.
+func TestWindowedProgramsOfWholeFamiliesAreRefused(t *testing.T) {
+	families := catalogue.Families()
+	var bytes *metric.Family
+	for _, f := range families {
+		if f.Object == "udp" {
+			f.Sampling = metric.Rare
+		}
+		if f.Name == "udp_bytes" {
+			bytes = f
+		}
+	}
+	s, err := Open(Options{Families: families, Object: catalogue.Object, Cgroup2: cgroupRoot(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_ = s.Want([]*metric.Family{bytes}) // what cannot be attached is in the status
+	for _, st := range s.Status() {
+		if st.Family == bytes && (st.Works || !strings.Contains(st.Reason, "VP_WINDOWED, but no family in it can be sampled")) {
+			t.Errorf("works: %v, %q", st.Works, st.Reason)
+		}
+	}
+}
+
 // Families that are never sampled have a word of their own in a slot: 64 of each kind
 // have room, and no more.
 func TestRoomForFamilies(t *testing.T) {

@@ -193,7 +193,7 @@ func (s *subject) handler(name, role string, limit time.Duration) (float64, erro
 	var net float64
 	for _, c := range costs {
 		if slices.Contains(s.families[name].Rungs[0], c.Program) {
-			net += float64(c.Time) - float64(c.Runs)*ns/runs
+			net += float64(c.Billed) - float64(c.Runs)*ns/runs
 		}
 	}
 	return net / busiest, nil
