@@ -157,6 +157,11 @@ func (i *interval) traffic(r *report) error {
 	r.add(row{"nginx tcp_accepts", i.ours("nginx", "tcp_accepts"), clients, "the load's connections", 0, ""})
 	r.add(row{"nginx-load tcp_connects", i.ours("nginx-load", "tcp_connects"), clients, "the load's connections", 0, ""})
 	r.add(row{"nginx-load outbound_requests", i.ours("nginx-load", "outbound_requests"), pages, "the load's count", 0, ""})
+	for _, side := range []struct{ group, family string }{{"redis", "protocol_requests"}, {"redis-load", "outbound_protocol_requests"}} {
+		r.add(row{side.group + " " + side.family, i.ours(side.group, side.family), n + 2, "redis-benchmark -n, and two CONFIG", 0, ""})
+	}
+	r.add(row{"nginx protocol_requests", i.ours("nginx", "protocol_requests"), lines, "lines of its access log", 0, ""})
+	r.add(row{"nginx-load outbound_protocol_requests", i.ours("nginx-load", "outbound_protocol_requests"), pages, "the load's count", 0, ""})
 	return nil
 }
 

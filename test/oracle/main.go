@@ -55,7 +55,7 @@ func run(o options) (err error) {
 	if err := s.start(); err != nil {
 		return err
 	}
-	a, err := rig.StartAgent(o.agent, catalogue.Families())
+	a, err := rig.StartAgent(o.agent, catalogue.Families(), "--families", "default,protocol_requests,outbound_protocol_requests")
 	if err != nil {
 		return err
 	}
