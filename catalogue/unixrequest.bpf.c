@@ -70,16 +70,25 @@ static __always_inline void take(struct unix_end *e, u32 side, u32 slot)
 }
 
 /* Its state; made where there is none. The client is whose connect made the socket, until
- * we see it send. */
+ * we see it send. Both ends may want it made at the same time: one of them is refused,
+ * and finds the other's, whole from its beginning. */
 static __always_inline struct unix_end *end_of(struct sock *sk)
 {
-	struct unix_end *e = bpf_sk_storage_get(&unix_ends, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct unix_end *e = bpf_sk_storage_get(&unix_ends, sk, 0, 0);
+	struct unix_end fresh = {};
 
+	if (!e) {
+		fresh.epoch = vp_epoch;
+		take(&fresh, CLIENT, vp_slot_of(sk->sk_cgrp_data.cgroup->kn->id));
+		e = bpf_sk_storage_get(&unix_ends, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!e)
+			e = bpf_sk_storage_get(&unix_ends, sk, 0, 0);
+	}
 	if (!e) {
 		vp_fail();
 		return NULL;
 	}
-	if (e->epoch != vp_epoch) {
+	if (e->epoch != vp_epoch) { /* of an earlier attachment */
 		e->arrived = 0;
 		e->read = false;
 		take(e, CLIENT, vp_slot_of(sk->sk_cgrp_data.cgroup->kn->id));

@@ -68,31 +68,25 @@ func redisBenchmark(t testing.TB, g *group, flag, at string, n int) {
 
 func TestRequestsOfRedisAreThoseOfTheBenchmark(t *testing.T) {
 	sg, cg := newGroup(t, nil), newGroup(t, nil)
-	port := startRedis(t, sg)
-	s := want(t, requestNames...)
-	kerneltest.Exact(t, requestNames[:3]...)
-	server, client := newTarget(t, s, requestNames, sg), newTarget(t, s, requestNames, cg)
-	for _, n := range []int{1000, 50000} {
-		oldServer, oldClient := server.mark(), client.mark()
-		redisBenchmark(t, cg, "-p", port, n)
-		server.mark().since(oldServer).turns(t, uint64(n)+1, 0)
-		client.mark().since(oldClient).turns(t, 0, uint64(n)+1)
+	local := filepath.Join(t.TempDir(), "redis.sock")
+	port := startRedis(t, sg, "--unixsocket", local)
+	for _, c := range []struct {
+		flag, at string
+		names    []string
+		exact    int // of them; what was read before it was seen sent has no wait
+		turns    func(m mark, t *testing.T, served, asked uint64)
+	}{{"-p", port, requestNames, 3, mark.turns}, {"-s", local, unixRequestNames, 2, mark.unixTurns}} {
+		t.Run(c.flag, func(t *testing.T) {
+			s := want(t, c.names...)
+			kerneltest.Exact(t, c.names[:c.exact]...)
+			server, client := newTarget(t, s, c.names, sg), newTarget(t, s, c.names, cg)
+			for _, n := range []int{1000, 50000} {
+				oldServer, oldClient := server.mark(), client.mark()
+				redisBenchmark(t, cg, c.flag, c.at, n)
+				c.turns(server.mark().since(oldServer), t, uint64(n)+1, 0)
+				c.turns(client.mark().since(oldClient), t, 0, uint64(n)+1)
+			}
+			lossless(t, s)
+		})
 	}
-	lossless(t, s)
-}
-
-func TestUnixRequestsOfRedisAreThoseOfTheBenchmark(t *testing.T) {
-	sg, cg := newGroup(t, nil), newGroup(t, nil)
-	at := filepath.Join(t.TempDir(), "redis.sock")
-	startRedis(t, sg, "--unixsocket", at)
-	s := want(t, unixRequestNames...)
-	kerneltest.Exact(t, unixRequestNames[:2]...)
-	server, client := newTarget(t, s, unixRequestNames, sg), newTarget(t, s, unixRequestNames, cg)
-	for _, n := range []int{1000, 50000} {
-		oldServer, oldClient := server.mark(), client.mark()
-		redisBenchmark(t, cg, "-s", at, n)
-		server.mark().since(oldServer).unixTurns(t, uint64(n)+1, 0)
-		client.mark().since(oldClient).unixTurns(t, 0, uint64(n)+1)
-	}
-	lossless(t, s)
 }

@@ -45,11 +45,22 @@ func eachRung(t *testing.T, test func(t *testing.T, s *Set)) {
 	}
 }
 
-// requestTarget makes a target with one worker.
-func requestTarget(t *testing.T, s *Set) (*target, *worker) {
+// requestTarget makes a target with one worker, for the families of TCP or AF_UNIX.
+func requestTarget(t *testing.T, s *Set, names ...string) (*target, *worker) {
 	t.Helper()
+	if len(names) == 0 {
+		names = requestNames
+	}
 	g := newGroup(t, nil)
-	return newTarget(t, s, requestNames, g), startWorker(t, workerOptions{Cgroup: g})
+	return newTarget(t, s, names, g), startWorker(t, workerOptions{Cgroup: g})
+}
+
+// between fails the test when a sum is not within what the two ends know.
+func between(t *testing.T, name string, got, low, high uint64) {
+	t.Helper()
+	if got < low || got > high {
+		t.Errorf("%s is %d ns in sum, want %d to %d", name, got, low, high)
+	}
 }
 
 // turns checks what one end counted: n requests served, m asked.
@@ -119,15 +130,9 @@ func TestRequestTimes(t *testing.T) {
 		m, out := server.mark(), client.mark()
 		m.turns(t, n, 0)
 		out.turns(t, 0, n)
-		between := func(name string, got, low, high uint64) {
-			t.Helper()
-			if got < low || got > high {
-				t.Errorf("%s is %d ns in sum, want %d to %d", name, got, low, high)
-			}
-		}
-		between("request_latency", m["request_latency/sum"], uint64(served["worked"]), asked)
-		between("request_wait", m["request_wait/sum"], uint64(served["waited"]), asked-n*uint64(work))
-		between("outbound_latency", out["outbound_latency/sum"], n*uint64(wait+work)*9/10, asked)
+		between(t, "request_latency", m["request_latency/sum"], uint64(served["worked"]), asked)
+		between(t, "request_wait", m["request_wait/sum"], uint64(served["waited"]), asked-n*uint64(work))
+		between(t, "outbound_latency", out["outbound_latency/sum"], n*uint64(wait+work)*9/10, asked)
 	})
 }
 

@@ -25,11 +25,6 @@ func eachUnixRung(t *testing.T, test func(t *testing.T, s *Set)) {
 	}
 }
 
-func unixRequestTarget(t *testing.T, s *Set) (*target, *worker) {
-	g := newGroup(t, nil)
-	return newTarget(t, s, unixRequestNames, g), startWorker(t, workerOptions{Cgroup: g})
-}
-
 // unixTurns checks what a target counted: n requests served, m asked.
 func (m mark) unixTurns(t *testing.T, served, asked uint64) {
 	t.Helper()
@@ -44,8 +39,8 @@ func (m mark) unixTurns(t *testing.T, served, asked uint64) {
 
 func TestUnixRequests(t *testing.T) {
 	eachUnixRung(t, func(t *testing.T, s *Set) {
-		server, sw := unixRequestTarget(t, s)
-		client, cw := unixRequestTarget(t, s)
+		server, sw := requestTarget(t, s, unixRequestNames...)
+		client, cw := requestTarget(t, s, unixRequestNames...)
 		for kind, name := range map[int]string{unix.SOCK_STREAM: "stream", unix.SOCK_SEQPACKET: "packets"} {
 			pid := sw.do("unix listen %s %d", name, kind)["pid"]
 			for _, bound := range []string{"", "bound"} { // a client with a name is no server
@@ -84,8 +79,8 @@ func TestUnixRequests(t *testing.T) {
 // the last read, as far as we can see.
 func TestPipelinedUnixRequests(t *testing.T) {
 	eachUnixRung(t, func(t *testing.T, s *Set) {
-		server, sw := unixRequestTarget(t, s)
-		client, cw := unixRequestTarget(t, s)
+		server, sw := requestTarget(t, s, unixRequestNames...)
+		client, cw := requestTarget(t, s, unixRequestNames...)
 		pid := sw.do("unix listen l %d", unix.SOCK_STREAM)["pid"]
 		cw.do("unix connect c %d %d l", unix.SOCK_STREAM, pid)
 		sw.tell("turn serve l 1 %d 0", 2*time.Millisecond) // so that each send returns before the read
@@ -102,8 +97,8 @@ func TestPipelinedUnixRequests(t *testing.T) {
 // What the two ends know of themselves bounds every figure of ours.
 func TestUnixRequestTimes(t *testing.T) {
 	eachUnixRung(t, func(t *testing.T, s *Set) {
-		server, sw := unixRequestTarget(t, s)
-		client, cw := unixRequestTarget(t, s)
+		server, sw := requestTarget(t, s, unixRequestNames...)
+		client, cw := requestTarget(t, s, unixRequestNames...)
 		pid := sw.do("unix listen l %d", unix.SOCK_STREAM)["pid"]
 		cw.do("unix connect c %d %d l", unix.SOCK_STREAM, pid)
 		const n, wait, work = 20, 3 * time.Millisecond, 7 * time.Millisecond
@@ -115,15 +110,9 @@ func TestUnixRequestTimes(t *testing.T) {
 		m.unixTurns(t, n, 0)
 		out.unixTurns(t, 0, n)
 		m.same(t, "unix_request_wait/count", n)
-		between := func(name string, got, low, high uint64) {
-			t.Helper()
-			if got < low || got > high {
-				t.Errorf("%s is %d ns in sum, want %d to %d", name, got, low, high)
-			}
-		}
 		latency := m["unix_request_latency/server/sum"]
-		between("latency", latency, n*uint64(wait+work)*9/10, asked)
-		between("wait", m["unix_request_wait/sum"], n*uint64(wait)*9/10, asked-n*uint64(work))
+		between(t, "latency", latency, n*uint64(wait+work)*9/10, asked)
+		between(t, "wait", m["unix_request_wait/sum"], n*uint64(wait)*9/10, asked-n*uint64(work))
 		out.same(t, "unix_request_latency/client/sum", latency)
 	})
 }
