@@ -52,3 +52,26 @@ func TestCalls(t *testing.T) {
 		t.Errorf("a call of nobody: %v", err)
 	}
 }
+
+// FuzzSide holds that costs are never negative and calls never of nobody, whatever stands in a file.
+func FuzzSide(f *testing.F) {
+	f.Add("family,cost\nrunq_latency,0.5\n")
+	f.Add("caller,callee\ngateway,cart\n")
+	f.Add(`{"families":[{"family":"a","cpu_percent":0.6,"series":1,"containers":[{"target":"x"}]}]}`)
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		file := write(t, dir, "side", text)
+		costs, _, err := ReadCosts(file)
+		for family, cost := range costs {
+			if err == nil && (!(cost >= 0) || family == "") {
+				t.Fatalf("%q costs %g", family, cost)
+			}
+		}
+		calls, err := ReadCalls(file)
+		for _, c := range calls {
+			if err == nil && (c.Caller == "" || c.Callee == "") {
+				t.Fatalf("a call of nobody: %q", c)
+			}
+		}
+	})
+}
