@@ -54,17 +54,7 @@ const reserved = 3 * chunk
 // Reserve makes cells of histograms for targets to come, in the slots that the
 // kernel side will give out next: those above the highest that is in use.
 func (s *Set) Reserve(highest uint32, families []*metric.Family) error {
-	var faults []error
-	for _, f := range families {
-		o := s.objects[f.Object]
-		if o == nil || o.hists[f] == nil {
-			continue
-		}
-		for slot := highest; slot <= min(highest+reserved, Slots-1); slot += chunk {
-			faults = append(faults, o.hists[f].ensure(slot))
-		}
-	}
-	return errors.Join(faults...)
+	return errors.Join(slices.Collect(maps.Values(s.ensure(families, highest, min(highest+reserved, Slots-1))))...)
 }
 
 // Missed is how many events a program did not see because it was interrupted by

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"viperprobe.dev/viperprobe/internal/metric"
 )
 
 // words is the memory of an mmapable array map: its values, in 8-byte words.
@@ -47,12 +51,55 @@ func newHistograms(outer *ebpf.Map, inner *ebpf.MapSpec, labels, copies int) *hi
 	return &histograms{outer: outer, inner: inner, labels: labels, copies: copies}
 }
 
-// ensure makes the chunk of a slot.
-func (h *histograms) ensure(slot uint32) error {
-	i := slot / chunk
-	if h.chunks[i] != nil {
-		return nil
+// waiters is how many families get cells at the same time.
+const waiters = 8
+
+// ensure makes the cells of the given families' histograms for slots from first to
+// last, and returns whose could not be made. The kernel lets whoever adds one wait until
+// no program can hold what was there before, some 10 ms: families wait side by side.
+func (s *Set) ensure(families []*metric.Family, first, last uint32) map[*metric.Family]error {
+	var (
+		mu     sync.Mutex
+		all    sync.WaitGroup
+		faults = map[*metric.Family]error{}
+		turn   = make(chan struct{}, waiters)
+	)
+	for _, f := range families {
+		o := s.objects[f.Object]
+		if o == nil || o.hists[f] == nil || o.hists[f].have(first, last) {
+			continue
+		}
+		turn <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turn }()
+			if err := o.hists[f].ensure(first, last); err != nil {
+				mu.Lock()
+				faults[f] = err
+				mu.Unlock()
+			}
+		})
 	}
+	all.Wait()
+	return faults
+}
+
+func (h *histograms) have(first, last uint32) bool {
+	return !slices.ContainsFunc(h.chunks[first/chunk:last/chunk+1], func(w words) bool { return w == nil })
+}
+
+func (h *histograms) ensure(first, last uint32) error {
+	for i := first / chunk; i <= last/chunk; i++ {
+		if h.chunks[i] != nil {
+			continue
+		}
+		if err := h.make(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *histograms) make(i uint32) error {
 	m, err := ebpf.NewMap(h.inner)
 	if err != nil {
 		return fmt.Errorf("make cells of histogram %s: %w", h.inner.Name, err)

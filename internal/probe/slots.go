@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -157,24 +158,14 @@ func (o *object) clear(slot uint32) {
 // Switch makes the given families, and no others, count for a slot. It is in
 // force when it returns: one word of memory. Histograms get their cells first.
 func (s *Set) Switch(slot uint32, on []*metric.Family) error {
-	var ready []*metric.Family
-	var faults []error
-	for _, f := range on {
-		if o := s.objects[f.Object]; f.Gated() && o != nil && f.Kind == metric.Histogram && o.hists[f] != nil {
-			if err := o.hists[f].ensure(slot); err != nil {
-				faults = append(faults, err)
-				continue
-			}
-		}
-		ready = append(ready, f)
-	}
-	mask, whole := s.masks(ready)
+	faults := s.ensure(on, slot, slot)
+	mask, whole := s.masks(slices.DeleteFunc(slices.Clone(on), func(f *metric.Family) bool { return faults[f] != nil }))
 	if rec := s.slots[int(slot)*slotWords:]; rec[0] != mask || rec[wholeWord] != whole {
 		atomic.AddUint64(&rec[1], 1<<32) // switched is its high half, and comes first
 		atomic.StoreUint64(&rec[0], mask)
 		atomic.StoreUint64(&rec[wholeWord], whole)
 	}
-	return errors.Join(faults...)
+	return errors.Join(slices.Collect(maps.Values(faults))...)
 }
 
 // Switched lists the gated families that count for a slot.
