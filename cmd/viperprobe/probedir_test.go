@@ -50,7 +50,7 @@ func renamed(t *testing.T) []byte {
 // A person's own probe is measured like ours, by the real kernel.
 func TestProbeDir(t *testing.T) {
 	dir := t.TempDir()
-	row := strings.NewReplacer("my_latency", "mine_latency", "mine_switch", "sched_switch").Replace(ownRow)
+	row := strings.NewReplacer("my_latency", "mine_latency", "mine_switch", "sched_switch").Replace(ownRow) + "  sampled: true\n"
 	for name, data := range map[string][]byte{"mine.o": renamed(t), "mine.yaml": []byte(row)} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)

@@ -92,7 +92,7 @@ func newCgroup(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	host, err := cgroup.Find("/")
 	ts.Check(err)
-	path := fmt.Sprintf("/viperprobe-test-%d-%s", os.Getpid(), strings.ToLower(args[0]))
+	path := fmt.Sprintf("/viperprobe-test-%d-%s-%s", os.Getpid(), ts.Name(), strings.ToLower(args[0]))
 	ts.Check(os.Mkdir(host.V2+path, 0o755))
 	ts.Defer(func() { os.Remove(host.V2 + path) })
 	ts.Setenv(args[0], path)

@@ -167,8 +167,8 @@ func (s *Set) Want(families []*metric.Family) error {
 		s.objects[name] = s.load(name)
 	}
 	for name, o := range s.objects {
-		mask, _ := s.masks(byObject[name])
-		if err := errors.Join(o.set("vp_wanted", mask), o.attach(byObject[name])); err != nil {
+		on, whole := s.masks(byObject[name]) // of one object in one of the two words
+		if err := errors.Join(o.set("vp_wanted", on|whole), o.attach(byObject[name])); err != nil {
 			faults = append(faults, err)
 		}
 	}
