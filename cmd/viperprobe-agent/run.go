@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -41,6 +42,9 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 4 no cgroup v2.`,
 		Example: "  viperprobe-agent run | jq -c '.groups[] | [.target.cgroup, (.samples | length)]'",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(70) // as viperprobe run does; here what a window allocates weighs more
+			}
 			return run(c.Context(), f, c.OutOrStdout())
 		},
 	}

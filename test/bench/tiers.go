@@ -121,7 +121,7 @@ type tierCost struct {
 }
 
 func (c *tierCost) measure(s subject, r *running, seconds int) error {
-	<-time.After(3 * time.Second) // the first windows open files and make cells
+	<-time.After(12 * time.Second) // the first windows open files, make cells, and find out which targets sleep
 	before, err := r.cpu()
 	if err != nil {
 		return err
