@@ -58,7 +58,9 @@ vm: ## Run the kernel tests on Debian's 6.1 and 6.12 (VMPKGS="./internal/x", VMF
 churn: build ## Check that the agent accounts for 1,100 containers of 100 ms, exactly (root)
 	go run ./test/churn -agent $(PREFIX)/viperprobe-agent
 
-oracle: build ## Compare real Redis, nginx and fio with /proc, cgroup files, bpftrace and the tools' own counts (root)
+oracle: oracle-kernel oracle-analysis ## Both comparisons below (root)
+
+oracle-kernel: build ## Compare real Redis, nginx and fio with /proc, cgroup files, bpftrace and the tools' own counts (root)
 	go run ./test/oracle -agent $(PREFIX)/viperprobe-agent
 
 oracle-analysis: ## Compare the mathematics with tslearn, statsmodels, SciPy and scikit-learn on new input (SEED=2), and UCR Trace
