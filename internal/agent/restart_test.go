@@ -111,9 +111,12 @@ func TestIdentitiesAreBounded(t *testing.T) {
 	if r.dropped != 2 || len(r.known) != maxIdentities {
 		t.Errorf("%d dropped, %d known", r.dropped, len(r.known))
 	}
-	for id, total := range map[string]uint64{"living": 1, "1": 2, "3": 1, "0": 0, "2": 0} {
-		if got := begin(id, true).beginning.total; got != total {
-			t.Errorf("%s: %d restarts, want %d", id, got, total)
+	for _, tc := range []struct {
+		id    string
+		total uint64
+	}{{"living", 1}, {"1", 2}, {"3", 1}, {"0", 0}, {"2", 0}} { // the last two take the room of others
+		if got := begin(tc.id, true).beginning.total; got != tc.total {
+			t.Errorf("%s: %d restarts, want %d", tc.id, got, tc.total)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func TestSwappedPages(t *testing.T) {
 	h := find(t, "/")
 	at := makeCgroup(t, h)
 	kerneltest.Exact(t, "memory_swap_bytes", "memory_refaults")
-	swapOn(t, 32)
+	swapOn(t, 48) // twice what has to go there: a worker that finds none is killed
 	w := start(t, h, at)
 	w.do(t, "burn 1")
 	dir := controllerDir(h, "memory", at)
