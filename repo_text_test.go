@@ -37,10 +37,7 @@ var noText = map[string]string{
 
 // allowedSkips: a skip is a claim that something cannot be tested here. Key: file and test function; value: the claim.
 var allowedSkips = map[string]string{
-	"internal/cgroup/pages_test.go:TestSwappedPages":                     "swap is the whole machine's: only the VMs may get some",
-	"internal/probe/disk_test.go:needLoop":                               "a kernel without module loop has no disk that fails on demand; the VMs have it",
 	"internal/probe/block_test.go:TestBlockWriteBackBelongsToWhoDirtied": "cgroup v1 charges write-back to the root; the VMs have v2",
-	"internal/probe/reclaim_test.go:TestReclaimOfAFullMachine":           "takes the whole machine's memory; the VMs have nobody else",
 }
 
 // tracked lists the repository's files: those in git and new ones that git does not ignore.

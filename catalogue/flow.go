@@ -7,7 +7,7 @@ func flowRows() []metric.Family {
 	labels := []metric.Label{{Name: "client"}, {Name: "server"}}
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Tier, f.Owner, f.Object, f.Labels, f.OnDemand, f.Kernel = metric.Network, metric.Event, metric.OwnerSocket, "socket", labels, true, "5.12"
-		f.Rungs = [][]string{{"socket_state", "socket_state_again", "socket_destroy", "socket_tick", "socket_pass"}}
+		f.Rungs = [][]string{tracked()}
 		if f.Kind == "" {
 			f.Kind = metric.Counter
 		}

@@ -11,11 +11,8 @@
 #ifndef VP_FLOW_H
 #define VP_FLOW_H
 
-#include "vp.h"
+#include "tcp.h"
 #include <bpf/bpf_endian.h>
-
-#define AF_INET 2
-#define AF_INET6 10
 
 #define FLOWS 2048	   /* of the node */
 #define FLOWS_OF_TARGET 60 /* what is beyond goes to the target's flow for all others */
@@ -27,7 +24,7 @@ const volatile u64 on_flow_sent_bytes, on_flow_received_bytes, on_flow_retransmi
 u32 vp_epoch;	 /* grows with each attachment */
 u32 vp_pass;	 /* number of the last complete pass over descriptors */
 u32 vp_passing;	 /* number of the pass that runs */
-u32 flow_wanted; /* some target wants some flow family */
+u64 vp_wanted;	 /* families that any target wants */
 
 enum { FLOW_CLIENT = 1, FLOW_SERVER };
 enum { FLOW_TARGET = 1, FLOW_ADDRESS, FLOW_INTERNET };
@@ -105,16 +102,12 @@ struct {
 	__type(value, struct flow_meeting);
 } flow_meetings SEC(".maps");
 
-/* Ports that had a listener in a pass over descriptors: connections to them that are
- * older than we were accepted. */
-struct flow_port {
-	u64 net, port;
-};
+/* Ports that had a listener in a pass over descriptors, by its number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct flow_port);
+	__type(key, struct vp_port);
 	__type(value, u32);
 } flow_ports SEC(".maps");
 
@@ -135,6 +128,11 @@ static __always_inline u64 flow_families(void)
 {
 	return on_flow_sent_bytes | on_flow_received_bytes | on_flow_retransmits | on_flow_connects | on_flow_connect_failures | on_flow_connect_time |
 	       on_flow_connections | on_flow_srtt;
+}
+
+static __always_inline bool flow_wanted(void)
+{
+	return vp_wanted & flow_families();
 }
 
 static __always_inline void flow_mapped(u32 v4, u64 to[2])
@@ -186,25 +184,18 @@ static __always_inline u16 flow_port(struct tcp_sock *tp)
 	return bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 }
 
-static __always_inline struct flow_port flow_port_of(struct sock *sk)
-{
-	struct flow_port p = { .net = (u64)sk->__sk_common.skc_net.net, .port = sk->__sk_common.skc_num };
-
-	return p;
-}
-
 /* A pass has met a listener. */
 static __always_inline void flow_listens(struct sock *sk)
 {
-	struct flow_port p = flow_port_of(sk);
+	struct vp_port p = vp_port_of(sk);
 
-	if (flow_wanted && bpf_map_update_elem(&flow_ports, &p, &vp_passing, BPF_ANY))
+	if (flow_wanted() && bpf_map_update_elem(&flow_ports, &p, &vp_passing, BPF_ANY))
 		vp_fail();
 }
 
 static __always_inline void flow_unlistens(struct sock *sk)
 {
-	struct flow_port p = flow_port_of(sk);
+	struct vp_port p = vp_port_of(sk);
 
 	bpf_map_delete_elem(&flow_ports, &p);
 }
@@ -212,7 +203,7 @@ static __always_inline void flow_unlistens(struct sock *sk)
 /* Which side a connection is that is older than we. */
 static __always_inline u8 flow_side(struct sock *sk, struct tcp_sock *tp)
 {
-	struct flow_port p = flow_port_of(sk);
+	struct vp_port p = vp_port_of(sk);
 	u32 *seen;
 
 	p.port = flow_port(tp);
@@ -241,7 +232,7 @@ static __noinline void flow_meet(struct sock *sk, struct tcp_sock *tp, struct fl
 	struct flow_end end;
 	bool client;
 
-	if (!flow_wanted || f->looks >= FLOW_LOOKS)
+	if (!flow_wanted() || f->looks >= FLOW_LOOKS)
 		return;
 	if (!f->side)
 		f->side = flow_side(sk, tp);
@@ -290,7 +281,7 @@ static __always_inline void flow_part(struct sock *sk, struct tcp_sock *tp, stru
 	struct flow_meeting *m;
 	struct flow_end end;
 
-	if (!flow_wanted || !f->side || (f->met && f->side == FLOW_CLIENT))
+	if (!flow_wanted() || !f->side || (f->met && f->side == FLOW_CLIENT))
 		return;
 	end = flow_end_of(sk, tp, f->side == FLOW_CLIENT);
 	m = bpf_map_lookup_elem(&flow_meetings, &end);
@@ -408,7 +399,7 @@ static __always_inline void flow_fold(struct sock *sk, struct tcp_sock *tp, stru
 	u32 fresh = f->fresh ? __sync_lock_test_and_set(&f->fresh, 0) : 0;
 	struct flow_cell *c;
 
-	if (!flow_wanted || !(fresh | n->sent | n->received | n->retransmits))
+	if (!flow_wanted() || !(fresh | n->sent | n->received | n->retransmits))
 		return;
 	c = flow_of(sk, tp, f, slot);
 	if (!c)
@@ -427,7 +418,7 @@ static __always_inline void flow_fold(struct sock *sk, struct tcp_sock *tp, stru
 
 static __always_inline void flow_failed(struct sock *sk, struct tcp_sock *tp, struct flow_ref *f, u32 slot)
 {
-	struct flow_cell *c = flow_wanted ? flow_of(sk, tp, f, slot) : NULL;
+	struct flow_cell *c = flow_wanted() ? flow_of(sk, tp, f, slot) : NULL;
 
 	if (c)
 		__sync_fetch_and_add(&c->failures, 1);
@@ -436,7 +427,7 @@ static __always_inline void flow_failed(struct sock *sk, struct tcp_sock *tp, st
 /* A connection that is open at a pass. */
 static __always_inline void flow_open(struct sock *sk, struct tcp_sock *tp, struct flow_ref *f, u32 slot, u64 srtt)
 {
-	struct flow_cell *c = flow_wanted ? flow_of(sk, tp, f, slot) : NULL;
+	struct flow_cell *c = flow_wanted() ? flow_of(sk, tp, f, slot) : NULL;
 
 	if (!c)
 		return;

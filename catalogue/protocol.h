@@ -5,7 +5,7 @@
 #ifndef VP_PROTOCOL_H
 #define VP_PROTOCOL_H
 
-#include "descriptor.h"
+#include "tcp.h"
 
 const volatile u64 on_protocol_requests, on_protocol_latency, on_outbound_protocol_requests, on_outbound_protocol_latency;
 

@@ -8,9 +8,6 @@
 #include "protocol_postgres.h"
 #include "protocol_redis.h"
 
-#define AF_INET 2
-#define LISTEN 10 /* include/net/tcp_states.h */
-
 /* Does somebody listen on our port? The peer's port is one that no connection has. */
 static __always_inline bool listens(struct __sk_buff *skb)
 {

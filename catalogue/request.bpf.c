@@ -10,13 +10,10 @@
  * only then is it known whose they are. So most sockets of no interest have none,
  * and what fires for each segment and message of the node ends with one failed
  * look-up. */
-#include "descriptor.h"
+#include "tcp.h"
 
 #define MSG_PEEK 2          /* include/linux/socket.h */
 #define MSG_ERRQUEUE 0x2000
-
-/* include/net/tcp_states.h */
-enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, CLOSE = 7, CLOSE_WAIT, LISTEN = 10 };
 
 const volatile u64 on_requests, on_request_latency, on_request_wait, on_outbound_requests, on_outbound_latency;
 
@@ -54,16 +51,11 @@ struct {
 	__type(value, struct request_socket);
 } request_sockets SEC(".maps");
 
-/* Ports that had a listener in a pass over descriptors: connections to them that
- * are older than we were accepted. */
-struct request_port {
-	u64 net; /* address of the network namespace */
-	u64 port;
-};
+/* Ports that had a listener in a pass over descriptors, by its number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct request_port);
+	__type(key, struct vp_port);
 	__type(value, u32);
 } request_ports SEC(".maps");
 
@@ -81,13 +73,6 @@ static __always_inline u64 active_families(void)
 	return on_outbound_requests | on_outbound_latency;
 }
 
-static __always_inline struct request_port port_of(struct sock *sk)
-{
-	struct request_port p = { .net = (u64)sk->__sk_common.skc_net.net, .port = sk->__sk_common.skc_num };
-
-	return p;
-}
-
 static __always_inline void forget(struct request_socket *l)
 {
 	l->arrived = 0;
@@ -98,7 +83,7 @@ static __always_inline void forget(struct request_socket *l)
 static __always_inline struct request_socket *find(struct sock *sk)
 {
 	struct request_socket *l;
-	struct request_port p;
+	struct vp_port p;
 	u32 *listened;
 
 	if (!sk->sk_bpf_storage) /* of no object: saves the call */
@@ -111,7 +96,7 @@ static __always_inline struct request_socket *find(struct sock *sk)
 	if (l->role == UNKNOWN) {
 		if (vp_pass != vp_passing) /* not all listeners are known yet */
 			return NULL;
-		p = port_of(sk);
+		p = vp_port_of(sk);
 		listened = bpf_map_lookup_elem(&request_ports, &p);
 		l->role = listened && *listened == vp_pass ? PASSIVE : ACTIVE;
 	}
@@ -172,7 +157,7 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(request_state, struct sock *sk, int from, int to)
 {
 	struct request_socket *l;
-	struct request_port p;
+	struct vp_port p;
 
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
@@ -186,7 +171,7 @@ int BPF_PROG(request_state, struct sock *sk, int from, int to)
 		if (!l || l->role != ACTIVE) /* both sides may open at once */
 			make(sk, PASSIVE);
 	} else if (to == CLOSE && from == LISTEN) {
-		p = port_of(sk);
+		p = vp_port_of(sk);
 		bpf_map_delete_elem(&request_ports, &p);
 	}
 	return 0;
@@ -351,7 +336,7 @@ int request_pass(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *t = ctx->task;
 	struct sock *sk = vp_held_sock(t, ctx->file);
-	struct request_port p;
+	struct vp_port p;
 	struct tcp_sock *tp;
 	bool listens;
 
@@ -359,7 +344,7 @@ int request_pass(struct bpf_iter__task_file *ctx)
 		return 0;
 	listens = sk->__sk_common.skc_state == LISTEN;
 	if (listens) {
-		p = port_of(sk);
+		p = vp_port_of(sk);
 		if (bpf_map_update_elem(&request_ports, &p, &vp_passing, BPF_ANY))
 			vp_fail();
 	} else if (sk->__sk_common.skc_state != ESTABLISHED && sk->__sk_common.skc_state != CLOSE_WAIT) {

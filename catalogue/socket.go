@@ -2,8 +2,12 @@ package catalogue
 
 import "viperprobe.dev/viperprobe/internal/metric"
 
+// tracked are the programs that follow TCP sockets.
+func tracked() []string {
+	return []string{"socket_state", "socket_state_again", "socket_destroy", "socket_tick", "socket_pass"}
+}
+
 func socketRows() []metric.Family {
-	tracked := []string{"socket_state", "socket_state_again", "socket_destroy", "socket_tick", "socket_pass"}
 	row := func(f metric.Family) metric.Family {
 		f.Class, f.Owner, f.Object = metric.Network, metric.OwnerSocket, "socket"
 		if f.Kind == "" {
@@ -13,7 +17,7 @@ func socketRows() []metric.Family {
 			f.Tier = metric.Snapshot
 		}
 		if f.Rungs == nil {
-			f.Rungs = [][]string{tracked}
+			f.Rungs = [][]string{tracked()}
 		}
 		f.Kernel = "5.12"
 		return f

@@ -5,13 +5,10 @@
 #ifndef VP_SOCKET_H
 #define VP_SOCKET_H
 
-#include "descriptor.h"
+#include "tcp.h"
 #include "flow.h"
 
 #define SOCK_DONE 1 /* include/net/sock.h: enum sock_flags; tcp_fin sets it */
-
-/* include/net/tcp_states.h */
-enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
 
 const volatile u64 vp_jiffy_ns;
 
@@ -243,13 +240,13 @@ static __always_inline void seal(struct sock *sk, struct tcp_sock *tp, struct so
 	struct counts n = read_counts(tp, l);
 	struct flow_counts flow = {};
 
+	l->closed = true; /* tcp_disconnect may zero the counters after this */
 	if (!c)
 		return;
 	flow.sent = seal64(&c->tcp_sent_bytes, &l->sent, n.sent);
 	seal64(&c->tcp_acked_bytes, &l->acked, n.acked);
 	fold_rest(tp, l, c, &n, &flow);
 	flow.received = seal64(&c->tcp_received_bytes, &l->received, payload(sk, n.received));
-	l->closed = true; /* tcp_disconnect may zero the counters after this */
 	flow_fold(sk, tp, &l->flow, slot, &flow);
 }
 

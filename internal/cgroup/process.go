@@ -16,7 +16,7 @@ import (
 const (
 	maxMembers    = 16       // processes of a cgroup
 	maxArguments  = 64 << 10 // bytes of a command line: a JVM's class path is long
-	maxMembership = 64 << 10 // bytes of a process's list of cgroups
+	maxMembership = 16 << 10 // bytes of a process's list of cgroups
 	maxSockets    = 1 << 20  // bytes of a table of sockets
 	maxFiles      = 1024     // descriptors of a process
 	noteReach     = 4 << 10  // bytes of an executable: linkers put notes behind the headers

@@ -77,17 +77,17 @@ func (o *object) openFlows(s *Set) (err error) {
 	return err
 }
 
-// wantFlows tells the kernel side whether any target wants flows. Connections that are
-// older than the wish are found by a pass; series begin anew with each wish.
-func (o *object) wantFlows() error {
+// wantFlows follows whether any target wants flows. Connections that are older than the
+// wish are found by a pass; series begin anew with each wish.
+func (o *object) wantFlows() {
 	f := o.flows
 	if f == nil {
-		return nil
+		return
 	}
 	before := f.wanted()
 	f.on, f.whole = f.set.masks(slices.DeleteFunc(slices.Clone(o.wanted), func(f *metric.Family) bool { return !f.Keyed() }))
 	if f.wanted() == before {
-		return nil
+		return
 	}
 	if before {
 		f.series = [Slots][]*flowSeries{}
@@ -96,10 +96,9 @@ func (o *object) wantFlows() error {
 				c.into = nil
 			}
 		}
-		return o.set("flow_wanted", uint32(0))
+		return
 	}
 	o.ticks = 0
-	return o.set("flow_wanted", uint32(1))
 }
 
 func (f *flows) wanted() bool { return f != nil && f.on|f.whole != 0 }

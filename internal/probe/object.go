@@ -166,7 +166,8 @@ func (o *object) attach(wanted []*metric.Family) error {
 			}
 		}
 	}
-	faults := append(o.detach(programs), o.wantFlows())
+	o.wantFlows()
+	faults := o.detach(programs)
 	fresh := len(o.links)+len(o.iters) == 0
 	if fresh && len(programs) > 0 {
 		if err := o.begin(); err != nil {

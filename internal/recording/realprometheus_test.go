@@ -1,14 +1,9 @@
 package recording_test
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"net"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,41 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"viperprobe.dev/viperprobe/internal/promtest"
 	"viperprobe.dev/viperprobe/internal/recording"
 )
-
-// scraped starts Debian's Prometheus on what registry has, five times a second, and gives its address.
-func scraped(t *testing.T, registry *prometheus.Registry) string {
-	t.Helper()
-	target := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	t.Cleanup(target.Close)
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 200ms, scrape_timeout: 200ms}\nscrape_configs: [{job_name: web, static_configs: [{targets: [%q]}]}]\n",
-		strings.TrimPrefix(target.URL, "http://"))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--log.level=warn", "--enable-feature=native-histograms")
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (Debian package prometheus): run `make tools`", err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait() // killed
-	})
-	return address
-}
 
 // A real server, not ours: a gauge, a counter, and one distribution as a classic and as a native histogram, of which its
 // own metadata and buckets tell what they are.
@@ -63,7 +26,10 @@ func TestRealPrometheus(t *testing.T) {
 	registry.MustRegister(classic, native, gauge, counter)
 	gauge.Set(7)
 	began := time.Now()
-	source := "prom://" + scraped(t, registry) + "/?match=" + `{job="web",__name__=~"classic_.*|native_.*|threads|jobs"}` + "&step=200ms&window=2s"
+	target := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	t.Cleanup(target.Close)
+	address := promtest.Start(t, strings.TrimPrefix(target.URL, "http://"), 200*time.Millisecond, "--enable-feature=native-histograms")
+	source := "prom://" + address + "/?match=" + `{job="viperprobe",__name__=~"classic_.*|native_.*|threads|jobs"}` + "&step=200ms&window=2s"
 	want := map[string]func(float64) bool{
 		"threads":              func(v float64) bool { return v == 7 },
 		"jobs.rate":            func(v float64) bool { return v > 0 },

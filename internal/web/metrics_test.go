@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"viperprobe.dev/viperprobe/internal/metric"
+	"viperprobe.dev/viperprobe/internal/promtest"
 	"viperprobe.dev/viperprobe/internal/store"
 )
 
@@ -56,24 +57,13 @@ func TestMetricsText(t *testing.T) {
 }
 
 func TestPromtoolAcceptsMetrics(t *testing.T) {
-	promtool := tool(t, "promtool")
+	promtool := promtest.Tool(t, "promtool")
 	_, body, _ := get(t, usual(t, Options{}), "/metrics")
 	cmd := exec.Command(promtool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(body)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("promtool: %v\n%s", err, out)
 	}
-}
-
-// tool finds a program that the tests need. Not having it is a failure: what it
-// checks would not be checked.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is missing (Debian package prometheus): run `make tools`", name)
-	}
-	return path
 }
 
 func TestMetricsNativeHistograms(t *testing.T) {

@@ -1,61 +1,19 @@
 package web
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// realPrometheus starts a Prometheus that scrapes srv each second, and returns its
-// address.
-func realPrometheus(t *testing.T, srv *httptest.Server, flags ...string) string {
-	t.Helper()
-	prometheus, dir := tool(t, "prometheus"), t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- job_name: viperprobe\n  honor_labels: true\n  static_configs: [{targets: [%q]}]\n",
-		strings.TrimPrefix(srv.URL, "http://"))
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, prometheus, append([]string{
-		"--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + addr, "--log.level=warn",
-	}, flags...)...)
-	out := &strings.Builder{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait() // killed
-		if t.Failed() {
-			t.Logf("prometheus said:\n%s", out)
-		}
-	})
-	return "http://" + addr
-}
+	"viperprobe.dev/viperprobe/internal/promtest"
+)
 
 // eventually polls until ok is true.
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -138,7 +96,7 @@ func TestRealPrometheusScrapes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			base := realPrometheus(t, srv, c.flags...)
+			base := "http://" + promtest.Start(t, strings.TrimPrefix(srv.URL, "http://"), time.Second, c.flags...)
 			eventually(t, "a scrape that Prometheus accepts", func() bool {
 				up := values(t, base, `up{job="viperprobe"}`)
 				return len(up) == 1 && up[0] == "1"

@@ -19,17 +19,6 @@ func (h *Hist) add(s *Sample) {
 	}
 }
 
-// Merged is a histogram of a target over its labels.
-func (l *Ledger) Merged(target, family string) *Hist {
-	sum := &Hist{Buckets: map[float64]uint64{}}
-	for k, h := range l.Hists {
-		if k.Target == target && k.Family == family {
-			sum.Merge(h, 1)
-		}
-	}
-	return sum
-}
-
 // Merge adds other, or takes it away.
 func (h *Hist) Merge(other *Hist, sign int) {
 	h.Count += uint64(sign) * other.Count
