@@ -94,7 +94,7 @@ func run(ctx context.Context, f runFlags, out io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE)
 	a, err := agent.New(agent.Options{
 		Host: host, Families: all, Object: catalogue.Object,
-		Sinks: []agent.Sink{jsonLines{&codec.JSON{W: out}, fail}},
+		Sinks: []agent.Sink{jsonLines{&codec.JSON{W: out}, fail}}, Reuse: true,
 		Log:   log,
 	})
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 )
 
 // A Sink takes batches. Publish may keep the batch, which nobody modifies any
-// more; an error is counted and logged, and the batch is not offered again.
+// more, unless Options.Reuse says that none does; an error is counted and logged, and
+// the batch is not offered again.
 type Sink interface {
 	Publish(ctx context.Context, b *metric.Batch) error
 }
@@ -30,6 +31,7 @@ type Options struct {
 	Families []*metric.Family
 	Object   func(name string) ([]byte, error) // compiled objects by hook group
 	Sinks    []Sink
+	Reuse    bool              // no sink keeps a batch, or its groups, samples and histograms, after Publish: their memory serves again
 	Governed func(budget.Step) // told of each step of the governor, one after the other; nil: only logged
 	Notice   func(Notice)      // is told what the agent does by itself, from any goroutine; nil: nobody is
 	Log      *slog.Logger      // nil: silent
@@ -52,6 +54,8 @@ type Agent struct {
 	recognizer *recognizer
 	apps       *appWorker
 	queues     []*queue
+	lender     lender
+	readings   []metric.Reading // scratch of the loop
 	seq        uint64
 	last       time.Time // end of the last window
 	own        own
@@ -74,7 +78,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{
 		host: o.Host, families: o.Families, log: o.Log, epoch: time.Now(), byName: map[string]*metric.Family{},
 		governed: o.Governed, object: o.Object, governing: governing{taken: map[budget.Lever]uint64{}},
-		jobs: make(chan func()), events: make(chan probe.Event, 1024), done: make(chan struct{}),
+		lender: newLender(o.Reuse), jobs: make(chan func()), events: make(chan probe.Event, 1024), done: make(chan struct{}),
 	}
 	for _, f := range o.Families {
 		a.byName[f.Name] = f

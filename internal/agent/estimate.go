@@ -16,33 +16,26 @@ type estimate struct {
 
 // take adds what the source has counted since the last look, under one ratio.
 func (s *series) take(r *metric.Reading, ratio float64) {
-	e := &s.next
+	x := s.extra()
+	e := &x.next
 	e.mixed = e.mixed || e.ratio != 0 && e.ratio != ratio
 	e.ratio = ratio
 	if r.Family.Kind == metric.Counter {
-		// A value that went back by a little (two words are not read at once) is
-		// left for the next window: increases are never negative. A network device
-		// is read at once: where it went back, it is a new one of the same name.
-		if r.Value > s.raw {
-			n := r.Value - s.raw
-			s.raw = r.Value
-			e.value += e.scale(0, 1, n, ratio)
-			e.stand(n, ratio)
-		} else if r.Family.Owner == metric.OwnerNetwork {
-			s.raw = r.Value
-		}
+		n := s.increase(r)
+		e.value += e.scale(0, 1, n, ratio)
+		e.stand(n, ratio)
 		return
 	}
-	window := r.Hist.Sub(&s.hist)
-	if ratio != 1 && !s.scaled {
-		s.scaled, s.sum = true, s.hist.Sub(&s.base)
-		s.sum.Add(&s.kept)
+	window := r.Hist.Sub(&x.hist)
+	if ratio != 1 && !x.scaled {
+		x.scaled, x.sum = true, x.hist.Sub(&x.base)
+		x.sum.Add(&x.kept)
 	}
-	s.hist = *r.Hist
+	x.hist = *r.Hist
 	e.stand(window.Count(), ratio)
 	e.scaleHist(&window, ratio)
-	if s.scaled {
-		s.sum.Add(&window)
+	if x.scaled {
+		x.sum.Add(&window)
 	}
 	if e.hist.Sum == 0 && len(e.hist.Counts) == 0 {
 		e.hist = window

@@ -266,12 +266,13 @@ func (a *Agent) trim() error {
 
 // keep takes what a histogram's cells had counted into the total: they begin at 0.
 func (s *series) keep() {
-	counted := s.hist
-	if len(s.base.Counts) > 0 {
-		counted = counted.Sub(&s.base)
+	x := s.extra()
+	counted := x.hist
+	if len(x.base.Counts) > 0 {
+		counted = counted.Sub(&x.base)
 	}
-	if !s.scaled { // else sum has it
-		s.kept.Add(&counted)
+	if !x.scaled { // else sum has it
+		x.kept.Add(&counted)
 	}
-	s.hist, s.base = metric.Hist{}, metric.Hist{}
+	x.hist, x.base = metric.Hist{}, metric.Hist{}
 }

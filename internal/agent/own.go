@@ -34,7 +34,7 @@ type own struct {
 	slow     []metric.Reading
 	statm    *os.File // nil where there is no /proc: then nothing is resident
 
-	batch *metric.Batch // the last
+	batch *metric.Batch // the last; its memory may serve for the next
 	spent []spending    // of the last ticks, oldest first
 }
 

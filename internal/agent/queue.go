@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/probe"
 )
 
@@ -19,7 +18,7 @@ const queueLength = 16
 type queue struct {
 	sink    Sink
 	log     *slog.Logger
-	batches chan *metric.Batch
+	batches chan *loan
 	done    chan struct{}
 	dropped atomic.Uint64 // batches
 	failed  atomic.Uint64 // batches
@@ -27,12 +26,12 @@ type queue struct {
 }
 
 func newQueue(s Sink, log *slog.Logger) *queue {
-	return &queue{sink: s, log: log, batches: make(chan *metric.Batch, queueLength), done: make(chan struct{})}
+	return &queue{sink: s, log: log, batches: make(chan *loan, queueLength), done: make(chan struct{})}
 }
 
 // put never waits: where the sink is too slow the oldest batch is dropped. Only
 // the loop calls it.
-func (q *queue) put(b *metric.Batch) {
+func (q *queue) put(b *loan) {
 	for {
 		select {
 		case q.batches <- b:
@@ -43,6 +42,7 @@ func (q *queue) put(b *metric.Batch) {
 		case old := <-q.batches:
 			q.dropped.Add(1)
 			q.log.Warn("batch dropped: its sink is too slow", "seq", old.Seq)
+			old.release()
 		default:
 		}
 	}
@@ -57,11 +57,12 @@ func (q *queue) run() {
 	defer runtime.UnlockOSThread()
 	for b := range q.batches {
 		ctx, cancel := context.WithTimeout(context.Background(), publishLimit)
-		if err := q.sink.Publish(ctx, b); err != nil {
+		if err := q.sink.Publish(ctx, b.Batch); err != nil {
 			q.failed.Add(1)
 			q.log.Error("batch not taken", "seq", b.Seq, "err", err)
 		}
 		cancel()
+		b.release()
 		q.spent.Store(int64(probe.ThreadTime()))
 	}
 }

@@ -22,6 +22,12 @@ func (s *slow) Publish(_ context.Context, b *metric.Batch) error {
 	return s.err
 }
 
+// alone is a batch that one queue works on.
+func alone(seq uint64) *loan {
+	var l lender
+	return l.lend(&metric.Batch{Seq: seq}, 1)
+}
+
 // A sink that does not keep up loses the oldest batches, never the newest, and
 // each is counted; the loop never waits.
 func TestSlowSinkLosesTheOldest(t *testing.T) {
@@ -29,7 +35,7 @@ func TestSlowSinkLosesTheOldest(t *testing.T) {
 	q := newQueue(s, slog.New(slog.DiscardHandler))
 	const made = 100
 	for i := range made {
-		q.put(&metric.Batch{Seq: uint64(i + 1)})
+		q.put(alone(uint64(i + 1)))
 	}
 	if got := q.dropped.Load(); got != made-queueLength {
 		t.Errorf("%d dropped, want %d", got, made-queueLength)
@@ -51,8 +57,8 @@ func TestRefusedBatchesAreCounted(t *testing.T) {
 	s.let <- struct{}{}
 	q := newQueue(s, slog.New(slog.DiscardHandler))
 	go q.run()
-	q.put(&metric.Batch{Seq: 1})
-	q.put(&metric.Batch{Seq: 2})
+	q.put(alone(1))
+	q.put(alone(2))
 	q.close()
 	if got := q.failed.Load(); got != 2 {
 		t.Errorf("%d failed, want 2", got)

@@ -11,21 +11,33 @@ type seriesKey struct {
 	labels [2]string
 }
 
-// A series is one value of one target over time: what its source said last, and
-// what of it has been reported.
+// A series is one value of one target over time: what its source said last, and what of
+// it has been reported. Most never need more: they are read each window with cold caches.
 type series struct {
 	seriesKey
-	seen  bool // raw, or hist, is a base to subtract
-	read  int  // number of the window in which it was read last
+	read  int // number of the window in which it was read last
 	raw   uint64
 	total uint64
-	hist  metric.Hist // as the source said last
-	base  metric.Hist // what of hist is not the target's
-	next  estimate
-	kept  metric.Hist // counted in cells that have been given back
+	seen  bool   // raw, or hist, is a base to subtract
+	more  *extra // of histograms, and of what was ever sampled
+}
+
+// An extra is what only some series need.
+type extra struct {
+	hist metric.Hist // as the source said last
+	base metric.Hist // what of hist is not the target's
+	kept metric.Hist // counted in cells that have been given back
+	next estimate
 	// Of a histogram that was ever sampled: what was reported in sum.
 	scaled bool
 	sum    metric.Hist
+}
+
+func (s *series) extra() *extra {
+	if s.more == nil {
+		s.more = &extra{}
+	}
+	return s.more
 }
 
 // find is the series of a reading, which is most often where it was last time.
@@ -70,7 +82,8 @@ func (s *series) start(r *metric.Reading, whole bool) {
 			s.total = r.Value
 		}
 		if r.Hist != nil {
-			s.hist, s.base = *r.Hist, *r.Hist
+			x := s.extra()
+			x.hist, x.base = *r.Hist, *r.Hist
 		}
 	}
 	s.seen = true
@@ -84,8 +97,15 @@ func (s *series) sample(r *metric.Reading, ratio float64) metric.Sample {
 		m.Value, m.Max = r.Value, r.Value
 		return m
 	}
+	if r.Family.Kind == metric.Counter && ratio == 1 && s.more == nil {
+		m.Value = s.increase(r)
+		s.total += m.Value
+		m.Total = s.total
+		return m
+	}
 	s.take(r, ratio)
-	e := s.next.report()
+	x := s.more
+	e := x.next.report()
 	m.Ratio = e.share()
 	if r.Family.Kind == metric.Counter {
 		m.Value = e.value
@@ -95,16 +115,32 @@ func (s *series) sample(r *metric.Reading, ratio float64) metric.Sample {
 	}
 	sum := *r.Hist
 	switch {
-	case s.scaled:
-		sum = s.sum
-	case len(s.base.Counts) > 0:
-		sum = sum.Sub(&s.base)
+	case x.scaled:
+		sum = x.sum
+	case len(x.base.Counts) > 0:
+		sum = sum.Sub(&x.base)
 	}
-	if !s.scaled && len(s.kept.Counts) > 0 {
-		sum.Add(&s.kept)
+	if !x.scaled && len(x.kept.Counts) > 0 {
+		sum.Add(&x.kept)
 	}
 	m.Hist, m.Sum = &e.hist, &sum
 	return m
+}
+
+// increase is what a counter has grown by since the last look. A value that went back by
+// a little (two words are not read at once) is left for the next window: increases are
+// never negative. A network device is read at once: where it went back, it is a new one
+// of the same name.
+func (s *series) increase(r *metric.Reading) uint64 {
+	if r.Value > s.raw {
+		n := r.Value - s.raw
+		s.raw = r.Value
+		return n
+	}
+	if r.Family.Owner == metric.OwnerNetwork {
+		s.raw = r.Value
+	}
+	return 0
 }
 
 // read appends what the sources say of everything that is wanted of a target.
@@ -136,12 +172,13 @@ func (x *target) begin(at int, r *metric.Reading) *series {
 	return s
 }
 
-// measure makes samples of everything that is wanted of a target. buf is scratch.
-func (a *Agent) measure(x *target, buf []metric.Reading) ([]metric.Sample, []metric.Reading, error) {
+// measure makes samples of everything that is wanted of a target, in the memory of dst.
+// buf is scratch.
+func (a *Agent) measure(x *target, dst []metric.Sample, buf []metric.Reading) ([]metric.Sample, []metric.Reading, error) {
 	buf, err := a.read(x, buf[:0])
-	samples, ratios := make([]metric.Sample, len(buf)), a.tree.inForce(x)
+	samples, ratios := slices.Grow(dst[:0], len(buf)+1), a.tree.inForce(x) // 1: restarts
 	for i := range buf {
-		samples[i] = x.begin(i, &buf[i]).sample(&buf[i], ratios.of(buf[i].Family))
+		samples = append(samples, x.begin(i, &buf[i]).sample(&buf[i], ratios.of(buf[i].Family)))
 	}
 	x.series, x.measured = x.series[:len(buf)], true
 	x.forgetFlows()

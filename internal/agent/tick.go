@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"viperprobe.dev/viperprobe/internal/cgroup"
-	"viperprobe.dev/viperprobe/internal/metric"
 )
 
 // prime starts the series of what a new plan wants, so that the first window is
@@ -16,11 +15,10 @@ func (a *Agent) prime() {
 		a.last = time.Now()
 	}
 	a.check(a.pass())
-	var buf []metric.Reading
 	for _, x := range a.tree.targets {
-		buf, _ = a.read(x, buf[:0])
-		for i := range buf {
-			x.begin(i, &buf[i])
+		a.readings, _ = a.read(x, a.readings[:0])
+		for i := range a.readings {
+			x.begin(i, &a.readings[i])
 		}
 	}
 }
@@ -47,19 +45,19 @@ func (a *Agent) tick(slot time.Time, partial bool) {
 		a.check(a.tree.enforce(now))
 	}
 	faults := a.faults(a.pass())
-	b := &metric.Batch{
-		Node: a.host.Node, Epoch: a.epoch.UnixNano(), Seq: a.seq + 1, Slot: slot.UTC(), Start: a.last, End: now,
-		Interval: a.interval(), Generation: a.plan.Generation,
-	}
-	var buf []metric.Reading
+	b := a.lender.batch()
+	b.Node, b.Epoch, b.Seq, b.Generation = a.host.Node, a.epoch.UnixNano(), a.seq+1, a.plan.Generation
+	b.Slot, b.Start, b.End, b.Interval = slot.UTC(), a.last, now, a.interval()
 	for _, x := range a.tree.targets {
 		var err error
-		g := metric.Group{Target: x.Target, Last: x.drained}
-		if g.Samples, buf, err = a.measure(x, buf); err != nil && !errors.Is(err, cgroup.ErrGone) {
+		b.Groups = grow(b.Groups)
+		g := &b.Groups[len(b.Groups)-1]
+		g.Target, g.Last = x.Target, x.drained
+		if g.Samples, a.readings, err = a.measure(x, g.Samples, a.readings); err != nil && !errors.Is(err, cgroup.ErrGone) {
 			faults = append(faults, fmt.Sprintf("%s: %v", x.Name(), err))
 		}
-		if len(g.Samples) > 0 || g.Last {
-			b.Groups = append(b.Groups, g)
+		if len(g.Samples) == 0 && !g.Last {
+			b.Groups = b.Groups[:len(b.Groups)-1]
 		}
 	}
 	a.check(a.tree.drop())
@@ -69,8 +67,9 @@ func (a *Agent) tick(slot time.Time, partial bool) {
 		a.weighing.ticks++
 	}
 	a.own.ticked(a, b, time.Since(now))
+	l := a.lender.lend(b, len(a.queues))
 	for _, q := range a.queues {
-		q.put(b)
+		q.put(l)
 	}
 }
 
