@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"regexp"
-	"strconv"
 
 	"viperprobe.dev/viperprobe/test/rig"
 )
@@ -38,9 +35,11 @@ func (b *bench) response() error {
 				if err := b.subject.apply(m, r.families); err != nil {
 					return err
 				}
-				if err := r.ask(b.subject.group, port, m); err != nil {
-					return err
+				a, err := rig.RedisBenchmark(b.subject.group, port, requests)
+				if err != nil {
+					return fmt.Errorf("%w (%w)", errTools, err)
 				}
+				r.rate[m], r.p50[m] = append(r.rate[m], a.Rate), append(r.p50[m], a.P50)
 			}
 		}
 		b.redis = append(b.redis, r)
@@ -74,28 +73,4 @@ func (b *bench) startRedis() (stop func(), port int, err error) {
 		return stop, 0, fmt.Errorf("%w (%w)", errTools, err)
 	}
 	return func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }, port, rig.Listens(port)
-}
-
-// answer finds requests/s and the median latency in redis-benchmark's lines.
-var answer = regexp.MustCompile(`"GET","([0-9.]+)","[0-9.]+","[0-9.]+","([0-9.]+)"`)
-
-func (r *response) ask(g *rig.Group, port int, m mode) error {
-	cmd := rig.Pinned("1", "redis-benchmark", "-p", strconv.Itoa(port), "-c", "50", "-n", strconv.Itoa(requests), "-t", "get", "--csv")
-	cmd.Stderr = os.Stderr
-	var text bytes.Buffer
-	cmd.Stdout = &text
-	if err := g.Start(cmd); err != nil {
-		return fmt.Errorf("%w (%w)", errTools, err)
-	}
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("redis-benchmark: %w", err)
-	}
-	found := answer.FindSubmatch(text.Bytes())
-	if found == nil {
-		return fmt.Errorf("redis-benchmark says %q", text.Bytes())
-	}
-	rate, _ := strconv.ParseFloat(string(found[1]), 64)
-	p50, _ := strconv.ParseFloat(string(found[2]), 64)
-	r.rate[m], r.p50[m] = append(r.rate[m], rate), append(r.p50[m], p50*1000)
-	return nil
 }

@@ -189,7 +189,7 @@ func (s *software) loadWith(o order) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	cmd := rig.Pinned(fmt.Sprintf("1-%d", runtime.NumCPU()-1), self)
+	cmd := rig.Pinned(rig.LoadCPUs(), self)
 	cmd.Env = append(os.Environ(), roleEnv+"=load", "GOMAXPROCS=1", "GOGC=off")
 	var said strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(text)), &said, os.Stderr

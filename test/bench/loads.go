@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,46 +59,51 @@ func (b *bench) loads() (err error) {
 	if err != nil {
 		return err
 	}
-	subjects, all := b.loadSubjects(), map[string]map[cell][]met{}
+	subjects := b.loadSubjects()
+	c := &comparison{servers: b.servers, met: map[string]map[cell][]met{}}
+	for _, x := range subjects {
+		c.subjects = append(c.subjects, x.name)
+	}
 	if err := inTurn(subjects, b.rounds, func(x subject, r *running) error {
-		if all[x.name] == nil {
-			all[x.name] = map[cell][]met{}
-		}
 		for _, v := range s.servers {
 			for _, level := range levels {
 				m, err := b.meet(s, v, level*full[v.name], r)
 				if err != nil {
 					return err
 				}
-				c := cell{v.name, level}
-				all[x.name][c] = append(all[x.name][c], m)
+				c.add(x.name, cell{v.name, level}, m)
 			}
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
-	b.printLoads(s, full, subjects, all)
-	return nil
+	c.print(full, b.load, b.rounds)
+	if b.picture == "" {
+		return nil
+	}
+	return os.WriteFile(b.picture, c.draw(), 0o644)
 }
 
 // loadSubjects is who is compared: ours from nothing to everything, and others that
 // answer two of its questions.
 func (b *bench) loadSubjects() []subject {
-	mine := func(families string) subject {
-		return subject{name: "ViperProbe, " + families, command: []string{b.agent, "run", "--families", families}}
-	}
-	all := []subject{{name: "nothing"}, mine("file,snapshot"), mine("default"), mine("all"), mine("runq_latency,request_latency")}
+	all := []subject{{name: "nothing"}, b.ours("file,snapshot"), b.ours("request_latency,request_wait"), b.ours("runq_latency,request_latency"), b.ours("default"), b.ours("all")}
 	if b.classes {
 		for _, f := range catalogue.Families() {
-			if !slices.ContainsFunc(all, func(s subject) bool { return s.name == mine(string(f.Class)).name }) {
-				all = append(all, mine(string(f.Class)))
+			if !slices.ContainsFunc(all, func(s subject) bool { return s.name == b.ours(string(f.Class)).name }) {
+				all = append(all, b.ours(string(f.Class)))
 			}
 		}
 	}
 	all = append(all, subject{name: "libbpf-tools runqlat -P", command: []string{"runqlat", "-P"}},
 		subject{name: "bpftrace, run queue waits per cgroup", command: bpftrace})
 	return append(all, b.peers...)
+}
+
+// ours is the agent with the given families.
+func (b *bench) ours(families string) subject {
+	return subject{name: "ViperProbe, " + families, command: []string{b.agent, "run", "--families", families}}
 }
 
 // capacity finds, without any subject, what each load reaches.
@@ -162,72 +166,4 @@ func busy() (float64, error) {
 		}
 	}
 	return total, nil
-}
-
-// of collects one figure of all runs.
-func of(runs []met, f func(met) float64) []float64 {
-	out := make([]float64, 0, len(runs))
-	for _, m := range runs {
-		out = append(out, f(m))
-	}
-	return out
-}
-
-// printLoads prints a table of latencies for each server and level, and one of CPU.
-func (b *bench) printLoads(s *software, full rates, subjects []subject, all map[string]map[cell][]met) {
-	for _, v := range s.servers {
-		for _, level := range levels {
-			c := cell{v.name, level}
-			fmt.Printf("\n## %s (%.0f requests/s are its capacity, %d connections, %.1f s a run, %d rounds)\n\n", c, full[v.name], loadConns, b.load, b.rounds)
-			fmt.Printf("| subject | requests/s | p50, us | against nothing | p99, us | against nothing | p99.9, us | server's CPU us/request | machine's CPU, %% | of it the subject's process |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
-			for _, x := range subjects {
-				printMet(x.name, all[x.name][c], all["nothing"][c])
-			}
-		}
-	}
-}
-
-func printMet(name string, runs, nothing []met) {
-	us := func(q string) func(met) float64 { return func(m met) float64 { return 1e6 * m.Quantile[q] } }
-	rate := func(m met) float64 { return float64(m.Answers) / m.Seconds }
-	perRequest := func(m met) float64 { return 1e6 * m.server / float64(max(1, m.Answers)) }
-	machine := func(m met) float64 { return 100 * m.busy / m.Seconds / float64(runtime.NumCPU()) }
-	own := func(m met) float64 { return 100 * m.subject / m.Seconds / float64(runtime.NumCPU()) }
-	fmt.Printf("| %s | %.0f | %s | %s | %s | %s | %.0f | %.2f | %.1f | %.2f |\n", name, rig.Median(of(runs, rate)),
-		spread(of(runs, us("p50")), "%.0f"), paired(of(runs, us("p50")), of(nothing, us("p50"))),
-		spread(of(runs, us("p99")), "%.0f"), paired(of(runs, us("p99")), of(nothing, us("p99"))),
-		rig.Median(of(runs, us("p99.9"))), rig.Median(of(runs, perRequest)), rig.Median(of(runs, machine)), rig.Median(of(runs, own)))
-}
-
-// paired is the median, over rounds, of the change against the same round, with its
-// interval: the order statistics that hold the median with 95 % or more where there are
-// 7 rounds or more, else the least and the most.
-func paired(mine, base []float64) string {
-	change := make([]float64, 0, len(mine))
-	for i := range min(len(mine), len(base)) {
-		change = append(change, 100*(mine[i]/base[i]-1))
-	}
-	slices.Sort(change)
-	if len(change) == 0 {
-		return ""
-	}
-	low, high := medianInterval(len(change))
-	return fmt.Sprintf("%+.1f %% (%+.1f to %+.1f)", rig.Median(change), change[low], change[high])
-}
-
-// medianInterval gives the ranks, from 0, of a 95 % interval of the median of n values:
-// the narrowest pair of order statistics by the binomial distribution.
-func medianInterval(n int) (low, high int) {
-	p, tail := 1.0, 0.0 // of k = 0 successes
-	for range n {
-		p /= 2
-	}
-	for k := 0; k < n/2; k++ {
-		if tail += p; 2*tail > 0.05 {
-			break
-		}
-		low = k
-		p *= float64(n-k) / float64(k+1)
-	}
-	return low, n - 1 - low
 }

@@ -23,6 +23,7 @@ type bench struct {
 	classes           bool
 	load              float64 // seconds of each
 	envoy             string
+	picture           string
 	peers             peerFlags
 	host              *cgroup.Host
 }
@@ -32,10 +33,11 @@ func main() {
 		os.Exit(play(role))
 	}
 	b := &bench{}
-	only := flag.String("only", "storm,tiers,hooks", "sections to run; there is loads too")
+	only := flag.String("only", "storm,tiers,hooks", "sections to run; there are loads and tools, too")
 	servers := flag.String("servers", "nginx,redis,postgresql,envoy", "servers of the section loads; envoy is put in front of nginx")
 	flag.BoolVar(&b.classes, "classes", false, "each class of families in the section loads, too")
-	flag.Float64Var(&b.load, "load", 2, "seconds of each load")
+	flag.Float64Var(&b.load, "load", 0.7, "seconds of each load")
+	flag.StringVar(&b.picture, "picture", "", "write a picture (SVG) of the section loads here")
 	flag.StringVar(&b.envoy, "envoy", "", "Envoy's program")
 	flag.StringVar(&b.agent, "agent", "bin/viperprobe-agent", "the agent's program")
 	flag.StringVar(&b.viperprobe, "viperprobe", "bin/viperprobe", "viperprobe's program")
@@ -65,7 +67,7 @@ func (b *bench) run(sections []string) error {
 	for _, s := range []struct {
 		name string
 		run  func() error
-	}{{"storm", b.storm}, {"tiers", b.tiers}, {"loads", b.loads}, {"hooks", func() error {
+	}{{"storm", b.storm}, {"tiers", b.tiers}, {"tools", b.tools}, {"loads", b.loads}, {"hooks", func() error {
 		unlock() // the benchmarks of package probe take the lock themselves
 		unlock = func() {}
 		return b.hooks()

@@ -33,8 +33,12 @@ type running struct {
 	unscrape func() error
 }
 
-// settle is how long a subject has to come to rest after it has attached.
-const settle = time.Second
+// settle is how long a subject has to come to rest after it has attached the last of what
+// it attaches, unattached how long it may take to attach anything.
+const (
+	settle     = time.Second
+	unattached = 5 * time.Second
+)
 
 // start starts a subject and waits until it has something attached or answers, and has
 // come to rest. Its descendants are ended with it.
@@ -49,8 +53,7 @@ func (s subject) start() (*running, error) {
 		return nil, fmt.Errorf("start %s: %w", s.name, err)
 	}
 	if s.url == "" {
-		rig.Poll(5*time.Second, func() bool { return rig.Attached(r.cmd.Process.Pid) })
-		<-time.After(settle)
+		r.rest()
 	} else {
 		var err error
 		if r.unscrape, err = scrape(s.url); err != nil {
@@ -63,6 +66,18 @@ func (s subject) start() (*running, error) {
 		return nil, fmt.Errorf("%s has ended: %s", s.name, r.errs.String())
 	}
 	return r, nil
+}
+
+// rest waits until the subject has attached what it will, and has come to rest.
+func (r *running) rest() {
+	links, began := 0, time.Now()
+	since := began
+	rig.Poll(4*unattached, func() bool {
+		if n := rig.Links(r.cmd.Process.Pid); n != links {
+			links, since = n, time.Now()
+		}
+		return time.Since(since) > settle && (links > 0 || time.Since(began) > unattached)
+	})
 }
 
 func (r *running) stop() (err error) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -85,10 +84,15 @@ func bpftool(into any, args ...string) error {
 }
 
 // Attached tells whether a process holds links or events of programs.
-func Attached(pid int) bool {
+func Attached(pid int) bool { return Links(pid) > 0 }
+
+// Links is how many links and events of programs a process holds.
+func Links(pid int) (n int) {
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	return slices.ContainsFunc(fds, func(fd string) bool {
-		to, _ := os.Readlink(fd)
-		return strings.Contains(to, "bpf_link") || strings.Contains(to, "perf_event")
-	})
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); strings.Contains(to, "bpf_link") || strings.Contains(to, "perf_event") {
+			n++
+		}
+	}
+	return n
 }
