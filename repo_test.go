@@ -20,6 +20,7 @@ const module = "viperprobe.dev/viperprobe"
 var floors = map[string]int{
 	"internal/metric":     0,
 	"internal/document":   0,
+	"internal/ratelog":    0,
 	"internal/kerneltest": 0, // for tests
 	"internal/promtest":   0, // for tests
 

@@ -49,6 +49,9 @@ func check(c *cobra.Command, host *cgroup.Host) (refused int, err error) {
 			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", name, reasons[name])
 		}
 	}
+	if err := checkRights(); err != nil {
+		return refused, codedError{err, exitUnsupported}
+	}
 	statuses, err := probe.Check(probe.Options{Families: all, Object: catalogue.Object, Cgroup2: host.V2})
 	if err != nil {
 		return refused, codedError{err, exitUnsupported}

@@ -26,13 +26,13 @@ func TestKilledUnderLoad(t *testing.T) {
 	a.wait("both groups measured", func() bool { return a.sum(g.path, "tcp_sent_bytes") > 0 && a.has(quiet.path) })
 	w.do("send 1000")
 	a.wait("the bytes", func() bool { return a.sum(quiet.path, "tcp_sent_bytes") == 1000 })
-	ids := a.kernelIDs()
-	if len(ids.programs) < 10 || len(ids.links) < 5 {
-		t.Fatalf("the agent holds %d programs and %d links, which is not all", len(ids.programs), len(ids.links))
+	held := a.held()
+	if len(held.Programs) < 10 || len(held.Links) < 5 {
+		t.Fatalf("the agent holds %d programs and %d links, which is not all", len(held.Programs), len(held.Links))
 	}
 	a.cmd.Process.Kill()
 	a.cmd.Wait()
-	if left := ids.left(2 * time.Second); len(left) > 0 {
+	if left := held.Left(2 * time.Second); len(left) > 0 {
 		t.Errorf("2 s after kill -9 the kernel still has %v", left)
 	}
 	w.do("send 500")
@@ -63,12 +63,12 @@ func TestTerminatedUnderLoad(t *testing.T) {
 	a := startAgent(t, "run", "--interval", "3s")
 	a.wait("a window", func() bool { return a.sum(g.path, "tcp_sent_bytes") > 0 && a.has(quiet.path) })
 	w.do("send 123456")
-	ids := a.kernelIDs()
+	held := a.held()
 	code, errs := a.terminate()
 	if code != 0 || errs != "" {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
-	if left := ids.left(2 * time.Second); len(left) > 0 {
+	if left := held.Left(2 * time.Second); len(left) > 0 {
 		t.Errorf("2 s after the end the kernel still has %v", left)
 	}
 	if last := a.batches[len(a.batches)-1]; !last.Partial {

@@ -42,6 +42,7 @@ func main() {
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return codedError{err, exitUsage} })
 	root.AddCommand(newRun(), newCheck())
 	if err := root.ExecuteContext(ctx); err != nil {

@@ -5,19 +5,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/internal/kerneltest"
 )
@@ -174,56 +168,14 @@ func (a *process) checkIncreases() {
 	}
 }
 
-// kernelIDs are the programs and links that a process holds.
-type kernelIDs struct{ programs, links map[uint32]bool }
-
-func (a *process) kernelIDs() kernelIDs {
-	ids := kernelIDs{map[uint32]bool{}, map[uint32]bool{}}
-	infos, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", a.cmd.Process.Pid))
+// held is what the process has in the kernel.
+func (a *process) held() kerneltest.Held {
+	a.t.Helper()
+	h, err := kerneltest.HeldBy(a.cmd.Process.Pid)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	for _, info := range infos {
-		text, _ := os.ReadFile(info) // descriptors come and go
-		for line := range strings.Lines(string(text)) {
-			var id uint32
-			if n, _ := fmt.Sscanf(line, "prog_id: %d", &id); n == 1 {
-				ids.programs[id] = true
-			} else if n, _ := fmt.Sscanf(line, "link_id: %d", &id); n == 1 {
-				ids.links[id] = true
-			}
-		}
-	}
-	return ids
-}
-
-// left waits until none of them exists any more, and gives those that still do.
-func (ids kernelIDs) left(limit time.Duration) (left []string) {
-	poll(limit, func() bool {
-		left = nil
-		for id := range ids.programs {
-			if exists(unix.BPF_PROG_GET_FD_BY_ID, id) {
-				left = append(left, fmt.Sprint("program ", id))
-			}
-		}
-		for id := range ids.links {
-			if exists(unix.BPF_LINK_GET_FD_BY_ID, id) {
-				left = append(left, fmt.Sprint("link ", id))
-			}
-		}
-		return len(left) == 0
-	})
-	return left
-}
-
-func exists(command uintptr, id uint32) bool {
-	attr := [3]uint32{id}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, command, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	if errno != 0 {
-		return errno != unix.ENOENT
-	}
-	unix.Close(int(fd))
-	return true
+	return h
 }
 
 // poll asks until it is true or the time is over.

@@ -20,6 +20,7 @@ import (
 	"viperprobe.dev/viperprobe/internal/codec"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
+	"viperprobe.dev/viperprobe/internal/ratelog"
 )
 
 type runFlags struct {
@@ -86,7 +87,7 @@ func run(ctx context.Context, f runFlags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(ratelog.New(slog.NewTextHandler(os.Stderr, nil)))
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	// Without this the Go runtime ends the process at a write to a closed standard

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -80,6 +81,11 @@ func (s *settings) checkPaths() []error {
 			faults = append(faults, s.fault(p.key, "%v", err))
 		case info.IsDir():
 			faults = append(faults, s.fault(p.key, "%s is a directory, want a file", p.path))
+		}
+	}
+	if len(faults) == 0 && s.TLSCert != "" && s.TLSKey != "" {
+		if _, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey); err != nil {
+			faults = append(faults, s.fault("tls-cert", "cannot serve HTTPS with %s and key %s: %v", s.TLSCert, s.TLSKey, err))
 		}
 	}
 	return faults

@@ -47,18 +47,28 @@ func newParts() parts {
 	return parts{families: catalogue.Families(), object: catalogue.Object, engine: newEngine, check: checkMachine}
 }
 
-// newEngine is the agent in this process. Where BPF cannot work for want of
-// rights it is a fault, which a person can mend; where the kernel lacks it, the
-// file tier is still worth having.
-func newEngine(p parts, c engineConfig) (engine, error) {
+// ready finds what is to be measured, and says what makes that impossible before
+// anything is made or loaded. Where BPF cannot work for want of rights it is a fault,
+// which a person can mend; where the kernel lacks it, the file tier is still worth
+// having.
+func ready() (*cgroup.Host, error) {
+	if s := rightsSign("/proc/self/status"); s.mark == fault {
+		return nil, fmt.Errorf("rights: %s", s.text)
+	}
 	host, err := cgroup.Find("/")
 	if err != nil {
 		return nil, unsupported(err)
 	}
-	switch s := rightsSign("/proc/self/status"); s.mark {
-	case fault:
-		return nil, fmt.Errorf("rights: %s", s.text)
-	case note:
+	return host, nil
+}
+
+// newEngine is the agent in this process.
+func newEngine(p parts, c engineConfig) (engine, error) {
+	host, err := ready()
+	if err != nil {
+		return nil, err
+	}
+	if s := rightsSign("/proc/self/status"); s.mark == note {
 		c.Log.Info("rights", "found", s.text)
 	}
 	if err := host.View(); err != nil {

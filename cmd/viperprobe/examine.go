@@ -6,8 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+
+	"viperprobe.dev/viperprobe/internal/probe"
 )
 
 // A sign is one fact about the machine that families depend on.
@@ -27,22 +28,6 @@ const (
 
 // verified are the kernels on which every family's values are tested to be exact.
 var verified = []string{"6.1", "6.12", "6.18"}
-
-// rights are the capabilities that are needed, by bit, and what for.
-var rights = []struct {
-	bit       uint
-	name, why string
-	lack      mark // what it means to lack it
-}{
-	{39, "CAP_BPF", "load programs", fault},
-	{38, "CAP_PERFMON", "attach programs", fault},
-	{24, "CAP_SYS_RESOURCE", "raise the limit of open files", note},
-	{2, "CAP_DAC_READ_SEARCH", "read the names of containers from their runtimes", note},
-	{19, "CAP_SYS_PTRACE", "read /proc of processes of other users", note},
-}
-
-// sysAdmin is CAP_SYS_ADMIN, which the kernel takes for CAP_BPF and CAP_PERFMON.
-const sysAdmin = 21
 
 // examine looks at the machine whose root is at root.
 func examine(root string) []sign {
@@ -68,42 +53,15 @@ func kernelSign(path string) sign {
 }
 
 func rightsSign(path string) sign {
-	effective, err := effectiveRights(path)
-	if err != nil {
+	switch missing, needed, err := probe.MissingRights(path); {
+	case err != nil:
 		return sign{"rights", note, fmt.Sprintf("cannot be told: %v; mount /proc", err)}
+	case needed:
+		return sign{"rights", fault, missing}
+	case missing != "":
+		return sign{"rights", note, missing}
 	}
-	if effective&(1<<sysAdmin) != 0 {
-		effective |= 1<<39 | 1<<38
-	}
-	var missing []string
-	worst := note
-	for _, r := range rights {
-		if effective&(1<<r.bit) == 0 {
-			if r.lack == fault {
-				worst = fault
-			}
-			missing = append(missing, fmt.Sprintf("%s (to %s)", r.name, r.why))
-		}
-	}
-	if missing == nil {
-		return sign{"rights", well, "all that are needed"}
-	}
-	return sign{"rights", worst, "missing " + strings.Join(missing, ", ") +
-		": run as root (sudo viperprobe ...), with AmbientCapabilities= in a systemd unit, or securityContext.capabilities.add in Kubernetes"}
-}
-
-// effectiveRights is the set CapEff of a /proc/PID/status.
-func effectiveRights(path string) (uint64, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if hex, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			return strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
-		}
-	}
-	return 0, fmt.Errorf("%s has no line CapEff", path)
+	return sign{"rights", well, "all that are needed"}
 }
 
 func btfSign(path string) sign {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/term"
@@ -55,7 +56,11 @@ Intervals that were not measured are told on standard error.` + codes(),
 		if err != nil {
 			return err
 		}
-		err = export(c.OutOrStdout(), output.value, s.rows(c.Context(), r, families))
+		n := 0
+		err = export(c.OutOrStdout(), output.value, counted(s.rows(c.Context(), r, families), &n))
+		if err == nil && n == 0 {
+			s.tellNothing(c, strings.Join(names, ", "))
+		}
 		return errors.Join(err, s.tellGaps(c, r), r.Close())
 	}
 	return c

@@ -55,7 +55,11 @@ row before.` + codes(),
 		if err != nil {
 			return err
 		}
-		err = printRows(c.OutOrStdout(), output.value, f, r.Range(c.Context(), s.query(f)))
+		n := 0
+		err = printRows(c.OutOrStdout(), output.value, f, counted(r.Range(c.Context(), s.query(f)), &n))
+		if err == nil && n == 0 {
+			s.tellNothing(c, f.Name)
+		}
 		return errors.Join(err, s.tellGaps(c, r), r.Close())
 	}
 	return c

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"viperprobe.dev/viperprobe/internal/ratelog"
 )
 
 // runOptions are the settings of run. A file given with --config has the same
@@ -110,10 +113,10 @@ func listen(address string) (net.Listener, error) {
 }
 
 // logger is the program's log: text or JSON lines.
-func (o *runOptions) logger(w interface{ Write([]byte) (int, error) }) *slog.Logger {
+func (o *runOptions) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: slog.Level(o.LogLevel)}
 	if o.LogFormat.value == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(ratelog.New(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(ratelog.New(slog.NewTextHandler(w, options)))
 }

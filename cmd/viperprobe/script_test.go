@@ -24,7 +24,7 @@ import (
 var update = flag.Bool("update", false, "rewrite what is generated: docs, and the expected output of scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(kerneltest.Locked{M: m}, map[string]func(){"viperprobe": main, "viperprobe-get": printURL})
+	testscript.Main(kerneltest.Locked{M: m}, map[string]func(){"viperprobe": main, "viperprobe-get": printURL, "viperprobe-send": sendNumbers})
 }
 
 func TestScripts(t *testing.T) {

@@ -130,6 +130,30 @@ func (s *selection) query(f *metric.Family) store.Query {
 	}
 }
 
+// counted counts the rows that go by.
+func counted[Row any](rows iter.Seq2[Row, error], n *int) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for row, err := range rows {
+			if err == nil {
+				*n++
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// tellNothing says why there may be no rows, which an empty table does not.
+func (s *selection) tellNothing(c *cobra.Command, names string) {
+	of, hint := "", "`viperprobe top` shows what is measured now"
+	if s.target != "" {
+		of = fmt.Sprintf(" of targets that match %q", s.target)
+		hint = "a plain cgroup's name is its path, and * does not cross /; `viperprobe top` shows the names"
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "viperprobe: nothing stored of %s%s from %s to %s; %s\n", names, of, s.from.UTC().Format(stamp), s.to.UTC().Format(stamp), hint)
+}
+
 func (s *selection) tellGaps(c *cobra.Command, r reader) error {
 	gaps, err := r.Gaps(c.Context(), s.from, s.to)
 	for _, g := range gaps {

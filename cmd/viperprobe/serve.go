@@ -29,8 +29,9 @@ func (s *settings) serve(ctx context.Context, p parts, c *control.Controller, li
 			return usage(err)
 		}
 	}
-	if s := rightsSign("/proc/self/status"); s.mark == fault {
-		return fmt.Errorf("rights: %s", s.text)
+	host, err := ready()
+	if err != nil {
+		return err
 	}
 	samples, err := store.Open(store.Options{
 		Dir: s.Store, MaxBytes: int64(s.RetentionSize), MaxAge: time.Duration(s.RetentionTime), MaxSeries: int(s.MaxSeries), Log: log,
@@ -65,7 +66,7 @@ func (s *settings) serve(ctx context.Context, p parts, c *control.Controller, li
 	if refused := c.Start(e); refused != nil && ctx.Err() == nil {
 		log.Warn("plan not in force in full", "err", refused)
 	}
-	stopDemo, err := s.demo(log)
+	stopDemo, err := s.demo(host, log)
 	if err != nil {
 		stop()
 		return errors.Join(err, <-measured, <-served, <-controlled)
@@ -128,11 +129,7 @@ func closeSocket(l net.Listener) error {
 }
 
 // demo starts the workload if it is wanted; what it gives stops it.
-func (s *settings) demo(log *slog.Logger) (stop func() error, err error) {
-	host, err := cgroup.Find("/")
-	if err != nil {
-		return nil, unsupported(err)
-	}
+func (s *settings) demo(host *cgroup.Host, log *slog.Logger) (stop func() error, err error) {
 	wanted, err := wantsDemo(s.Demo.String(), host)
 	if err != nil || !wanted {
 		return func() error { return nil }, err

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -71,6 +72,9 @@ func (s *settings) load(p parts) (parts, error) {
 	if s.config != "" {
 		merged := defaults()
 		d, err := document.Read(s.config, &merged, document.Options{Nearest: policy.Nearest})
+		if unread := (*fs.PathError)(nil); errors.As(err, &unread) {
+			err = fmt.Errorf("--config: %w", unread)
+		}
 		if err != nil {
 			return p, errors.Join(append(faults, err)...)
 		}

@@ -30,8 +30,6 @@ func TestContainerOfOneBreath(t *testing.T) {
 		w.end()
 		rmdir(t, dir)
 	}
-	defer func() {
-	}()
 	var uncounted uint64
 	for i := range 20 {
 		path := "/" + unique("breath"+strconv.Itoa(i))

@@ -30,6 +30,7 @@ type own struct {
 	took     time.Duration
 	costs    []probe.Cost // of the last window in which programs were measured
 	looked   time.Time
+	blind    bool // programs cannot be measured with the rights of this process
 	reads    int
 	slow     []metric.Reading
 	statm    *os.File // nil where there is no /proc: then nothing is resident
@@ -179,7 +180,7 @@ func (o *own) kernel(a *Agent, dst []metric.Reading) []metric.Reading {
 	for _, m := range a.probes.Missed() {
 		put("agent_missed_events", m.Program, m.Events)
 	}
-	if time.Since(o.looked) >= costEvery {
+	if !o.blind && time.Since(o.looked) >= costEvery {
 		o.looked = time.Now()
 		a.watch()
 	}
@@ -196,6 +197,7 @@ func (a *Agent) watch() {
 	time.AfterFunc(costWindow, func() {
 		err := a.do(func() (err error) {
 			a.own.costs, err = w.End()
+			a.own.blind = errors.Is(err, os.ErrPermission)
 			return err
 		})
 		if errors.Is(err, ErrStopped) {

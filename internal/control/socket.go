@@ -32,8 +32,8 @@ func Listen(path string) (net.Listener, error) {
 		}
 	}
 	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	if op := (*net.OpError)(nil); errors.As(err, &op) { // which says the path again
+		return nil, fmt.Errorf("listen on %s: %w", path, op.Err)
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), l.Close())

@@ -10,17 +10,18 @@ import (
 )
 
 // Storm makes n pairs of threads hand a byte to and fro, each pair on a CPU of its
-// own: a switch for each byte, as fast as it goes, until stop.
+// own: a switch for each byte, as fast as it goes, until stop. Children do not inherit
+// the pipes: who holds one would keep stop waiting.
 func Storm(n int) (stop func()) {
 	signal.Ignore(unix.SIGPIPE)
 	var over atomic.Bool
 	var all sync.WaitGroup
 	for i := range n {
 		var there, back [2]int
-		if err := unix.Pipe(there[:]); err != nil {
+		if err := unix.Pipe2(there[:], unix.O_CLOEXEC); err != nil {
 			panic(err)
 		}
-		if err := unix.Pipe(back[:]); err != nil {
+		if err := unix.Pipe2(back[:], unix.O_CLOEXEC); err != nil {
 			panic(err)
 		}
 		hand := func(from, to int) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/internal/metric"
 )
@@ -166,10 +167,13 @@ func (s *Set) Watch() *Window {
 }
 
 // End ends the window and says what each program that ran has cost. The set must
-// still be open.
+// still be open. Without CAP_SYS_ADMIN the error is an os.ErrPermission.
 func (w *Window) End() ([]Cost, error) {
+	if errors.Is(w.err, unix.EPERM) {
+		return nil, fmt.Errorf("measure programs: not permitted: run as root or add CAP_SYS_ADMIN: %w", w.err)
+	}
 	if w.err != nil {
-		return nil, fmt.Errorf("measure programs: %w", explain(w.err))
+		return nil, fmt.Errorf("measure programs: %w", w.err)
 	}
 	took := time.Since(w.began)
 	var out []Cost
