@@ -103,6 +103,41 @@ func checkMachine(p parts) ([]finding, []sign) {
 	return findings(p.families, host.Check(p.families), statuses, err), signs
 }
 
+// notLoaded is why nothing is known of a family of BPF.
+const notLoaded = "its programs are not loaded: nobody wants it"
+
+// judge says of all families whether they work under a running engine. Those of BPF are
+// known once their hook group was loaded, at the first want; none is why none works.
+func judge(families []*metric.Family, e engine) (all []finding, none error) {
+	none = e.Reason()
+	statuses, err := e.Status()
+	if none == nil {
+		none = err
+	}
+	files := map[string]string{}
+	if host, err := cgroup.Find("/"); err == nil {
+		files = host.Check(families)
+	}
+	return findings(families, files, statuses, none), none
+}
+
+// A judged is an engine that tells the controller what does not work here.
+type judged struct {
+	engine
+	families []*metric.Family
+}
+
+func (j judged) Refused() map[string]string {
+	out := map[string]string{}
+	all, _ := judge(j.families, j.engine)
+	for _, f := range all {
+		if !f.Works && f.Reason != notLoaded {
+			out[f.Family] = f.Reason
+		}
+	}
+	return out
+}
+
 // findings puts together what the tiers say: files by name the reason why not,
 // statuses of BPF families, or the reason why none of these works.
 func findings(all []*metric.Family, files map[string]string, statuses []probe.Status, none error) []finding {
@@ -133,7 +168,7 @@ func findings(all []*metric.Family, files map[string]string, statuses []probe.St
 		case none != nil:
 			d.Reason = none.Error()
 		default:
-			d.Reason = "its programs are not loaded: nobody wants it"
+			d.Reason = notLoaded
 		}
 		out = append(out, d)
 	}

@@ -21,8 +21,11 @@ func newExplain() *cobra.Command {
 rule decides: a flag, the line of a policy, or a live change. TARGET is a glob on
 the target's id, name, container, pod or cgroup path, and must match one.
 
--o json prints an array of {family, ratio, policy, line, origin, until}; ratio is 1
-for on, 0 for off, and between them the share of events to look at.` + codes(),
+A family that is wanted and does not work on this machine IS unsupported.
+
+-o json prints an array of {family, ratio, policy, line, origin, until, unsupported};
+ratio is 1 for on, 0 for off, and between them the share of events to look at, and
+unsupported why it does not work here.` + codes(),
 		Example: "  viperprobe explain redis\n  viperprobe explain node -o json",
 		Args:    arguments("a TARGET", 1),
 	}
@@ -50,7 +53,11 @@ for on, 0 for off, and between them the share of events to look at.` + codes(),
 			if reason.Origin != reason.Policy {
 				where = reason.Origin
 			}
-			t.row(reason.Family, onOff(reason.Ratio), reason.Policy, where, until)
+			is := onOff(reason.Ratio)
+			if reason.Unsupported != "" {
+				is = "unsupported"
+			}
+			t.row(reason.Family, is, reason.Policy, where, until)
 		}
 		return t.flush()
 	}

@@ -78,7 +78,7 @@ With -f, what documents of kind CriticalMetrics say is put in force: exactly the
 families of each set are on for the targets that it is of. ` + "`viperprobe analyze -o yaml`" + `
 writes them.
 
-` + selectorHelp + codes("3 some of it does not work here"),
+` + selectorHelp + codes("3 a family that is named does not work here"),
 		Example: `  viperprobe set redis block_latency on --for 10m
   viperprobe set namespace=shop,container=web network,requests on --why 'slow checkout'
   viperprobe set '/system.slice/**' event off
@@ -115,7 +115,7 @@ func newFull() *cobra.Command {
 		Long: `Full switches on every family of some targets, those on demand too. It is taken
 back by itself, after 10 minutes unless --for says otherwise.
 
-` + selectorHelp + codes("3 some of it does not work here"),
+` + selectorHelp + codes("3 some of it is not in force"),
 		Example: "  viperprobe full redis --for 2m\n  viperprobe full namespace=shop --why incident",
 		Args:    arguments("a TARGET", 1),
 	}
@@ -158,7 +158,7 @@ func (r *remoteControl) set(c *cobra.Command, w control.Wish) error {
 	if err := r.noteNobody(c.Context(), c.ErrOrStderr(), w.Selector); err != nil {
 		return err
 	}
-	return r.tell(c.OutOrStdout(), []control.Change{x})
+	return r.tell(c.OutOrStdout(), c.ErrOrStderr(), []control.Change{x})
 }
 
 // setCritical puts documents in force.
@@ -174,7 +174,7 @@ func (r *remoteControl) setCritical(c *cobra.Command, paths []string) error {
 	if err != nil {
 		return refused(err)
 	}
-	return r.tell(c.OutOrStdout(), changes)
+	return r.tell(c.OutOrStdout(), c.ErrOrStderr(), changes)
 }
 
 // noteNobody says when no target has the name that was given.
@@ -189,13 +189,31 @@ func (r *remoteControl) noteNobody(ctx context.Context, w io.Writer, selector st
 	return err
 }
 
+// writeUnsupported notes what was switched on in vain as a part of something larger.
+func writeUnsupported(w io.Writer, all []control.Unsupported) {
+	var names []string
+	for _, u := range all {
+		if !u.Named {
+			names = append(names, u.Family)
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "viperprobe: without %s, which do not work here; `viperprobe doctor` says why\n", few(names))
+	}
+}
+
 // tell prints changes that were made, and ends with exit code 3 where one is not in
-// force in full.
-func (r *remoteControl) tell(w io.Writer, changes []control.Change) error {
+// force in full, or names a family that does not work here.
+func (r *remoteControl) tell(w, notes io.Writer, changes []control.Change) error {
 	var faults []error
 	for _, x := range changes {
 		if x.Fault != "" {
 			faults = append(faults, fmt.Errorf("not in force in full: %s", x.Fault))
+		}
+		for _, u := range x.Unsupported {
+			if u.Named {
+				faults = append(faults, fmt.Errorf("%s does not work here: %s", u.Family, u.Reason))
+			}
 		}
 	}
 	var err error
@@ -203,6 +221,9 @@ func (r *remoteControl) tell(w io.Writer, changes []control.Change) error {
 		err = writeJSON(w, changes)
 	} else {
 		err = writeChanges(w, changes)
+		for _, x := range changes {
+			writeUnsupported(notes, x.Unsupported)
+		}
 	}
 	if err == nil && len(faults) > 0 {
 		return &exitError{exitPartial, errors.Join(faults...)}
@@ -234,7 +255,7 @@ func newUnset() *cobra.Command {
 		if err != nil {
 			return refused(err)
 		}
-		return r.tell(c.OutOrStdout(), out)
+		return r.tell(c.OutOrStdout(), c.ErrOrStderr(), out)
 	}
 	return c
 }

@@ -173,7 +173,7 @@ func writeFamily(w io.Writer, f *metric.Family) error {
 		line(name, strings.Join(rung, ", "))
 	}
 	if f.CostNs > 0 {
-		line("cost", fmt.Sprintf("%s: %.0f ns a %s, %.3g %% of a CPU at %.6g a second", f.CostClass(), f.CostNs, f.CostEach, f.CostShare()*100, f.CostRate))
+		line("cost", fmt.Sprintf("%s: %.0f ns per %s, %.3g %% of a CPU at %.6g a second", f.CostClass(), f.CostNs, f.CostEach, f.CostShare()*100, f.CostRate))
 	}
 	if f.OnDemand {
 		line("on demand", "measured only when it is named: --families "+f.Name)

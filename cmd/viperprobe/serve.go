@@ -63,7 +63,7 @@ func (s *settings) serve(ctx context.Context, p parts, c *control.Controller, li
 		stop()
 	}()
 	go func() { controlled <- control.Run(ctx, c, socket, log); stop() }()
-	if refused := c.Start(e); refused != nil && ctx.Err() == nil {
+	if refused := c.Start(judged{e, p.families}); refused != nil && ctx.Err() == nil {
 		log.Warn("plan not in force in full", "err", refused)
 	}
 	stopDemo, err := s.demo(host, log)

@@ -3,7 +3,6 @@ package main
 import (
 	"slices"
 
-	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/control"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
@@ -26,19 +25,11 @@ type familyStatus struct {
 // are known once their hook group was loaded, at the first want.
 func status(p parts, e engine, plan policy.Plan) statusDocument {
 	d := statusDocument{Build: readBuild()}
-	none := e.Reason()
-	statuses, err := e.Status()
-	if none == nil {
-		none = err
-	}
+	all, none := judge(p.families, e)
 	if none != nil {
 		d.BPF = none.Error()
 	}
-	files := map[string]string{}
-	if host, err := cgroup.Find("/"); err == nil {
-		files = host.Check(p.families)
-	}
-	for _, f := range findings(p.families, files, statuses, none) {
+	for _, f := range all {
 		d.Families = append(d.Families, familyStatus{finding: f, Wanted: wanted(f.Family, p.families, plan)})
 	}
 	return d

@@ -31,6 +31,9 @@ type Engine interface {
 	Forecast(context.Context, policy.Plan) (metric.Forecast, error)
 	// AppProbes tells of the application probes that were looked for in files.
 	AppProbes() []policy.AppStatus
+	// Refused gives the reasons, by name, why families do not work on this machine; of
+	// those that need BPF as soon as somebody wanted them.
+	Refused() map[string]string
 }
 
 // Options of New.

@@ -150,6 +150,48 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// What is switched on in vain is told at once, and explained, but what is off is not.
+func TestUnsupported(t *testing.T) {
+	c, e := start(t)
+	e.refused = map[string]string{"block_latency": "no disk", "cpu_usage": "no file"}
+	for words, want := range map[string][]Unsupported{
+		"all":                    {{"cpu_usage", "no file", false}, {"block_latency", "no disk", false}},
+		"disk,runq_latency":      {{"block_latency", "no disk", false}},
+		"cpu_usage,disk":         {{"cpu_usage", "no file", true}, {"block_latency", "no disk", false}},
+		"runq_latency":           nil,
+		"block_latency,cpu":      {{"cpu_usage", "no file", false}, {"block_latency", "no disk", true}},
+		"disk,cpu,block_latency": {{"cpu_usage", "no file", false}, {"block_latency", "no disk", true}},
+	} {
+		x, err := c.Set(Wish{Selector: "redis", Families: strings.Split(words, ","), Ratio: 1}, Who{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, x.Unsupported); d != "" {
+			t.Errorf("%s: %s", words, d)
+		}
+	}
+	x, err := c.Set(Wish{Selector: "redis", Families: []string{"cpu"}, Ratio: 0}, Who{})
+	if err != nil || x.Unsupported != nil {
+		t.Errorf("switched off: %+v, %v", x.Unsupported, err)
+	}
+	why, err := c.Explain("redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, r := range why[0].Reasons {
+		got[r.Family] = r.Unsupported
+	}
+	if d := cmp.Diff(map[string]string{"block_latency": "no disk", "cpu_usage": "", "runq_latency": ""}, got); d != "" {
+		t.Error(d)
+	}
+	for _, l := range c.Changes().Live {
+		if l.Unsupported != nil {
+			t.Errorf("recorded: %+v", l)
+		}
+	}
+}
+
 func TestWishesAreRefused(t *testing.T) {
 	c, e := start(t)
 	for want, w := range map[string]Wish{

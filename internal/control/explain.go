@@ -26,11 +26,18 @@ func (c *Controller) Explain(glob string) ([]Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []Explanation{}
+	out, refused := []Explanation{}, c.engine.Refused()
 	for _, t := range targets {
-		if policy.Named(t, glob) {
-			out = append(out, Explanation{t, c.govern(c.plan.Explain(t, time.Now()))})
+		if !policy.Named(t, glob) {
+			continue
 		}
+		reasons := c.govern(c.plan.Explain(t, time.Now()))
+		for i := range reasons {
+			if r := &reasons[i]; r.Ratio > 0 {
+				r.Unsupported = refused[r.Family]
+			}
+		}
+		out = append(out, Explanation{t, reasons})
 	}
 	return out, nil
 }

@@ -27,7 +27,10 @@ type engine struct {
 	plans   []policy.Plan
 	targets []*metric.Target
 	err     error
+	refused map[string]string
 }
+
+func (e *engine) Refused() map[string]string { return e.refused }
 
 func (e *engine) Apply(p policy.Plan) error {
 	e.mu.Lock()

@@ -36,6 +36,15 @@ type Change struct {
 	Who        Who       `json:"who"`
 	Generation int64     `json:"generation"`      // of the plan that it led to
 	Fault      string    `json:"fault,omitempty"` // what of that plan is not in force; not recorded
+
+	Unsupported []Unsupported `json:"unsupported,omitempty"` // what it switches on in vain; not recorded
+}
+
+// An Unsupported is a family that does not work on this machine.
+type Unsupported struct {
+	Family string `json:"family"`
+	Reason string `json:"reason"`
+	Named  bool   `json:"named"` // asked for by its own name or alias, not as one of a class
 }
 
 // A Who is the process that asked. PID -1 is the instance itself.
@@ -136,7 +145,20 @@ func (c *Controller) set(x Change, during time.Duration, rules []policy.Rule) (C
 	if err := c.apply(time.Now()); err != nil {
 		x.Fault = err.Error()
 	}
+	x.Unsupported = c.unsupported(rules, x.Families)
 	return x, nil
+}
+
+// unsupported lists what rules switch on in vain; words is how it was asked for.
+func (c *Controller) unsupported(rules []policy.Rule, words []string) (out []Unsupported) {
+	refused := c.engine.Refused()
+	for _, f := range c.families {
+		on := func(w policy.Want) bool { return w.Family == f.Name && w.Ratio > 0 }
+		if reason := refused[f.Name]; reason != "" && slices.ContainsFunc(rules, func(r policy.Rule) bool { return slices.ContainsFunc(r.Wants, on) }) {
+			out = append(out, Unsupported{f.Name, reason, slices.ContainsFunc(words, f.Is)})
+		}
+	}
+	return out
 }
 
 // checkTerms checks for how long and why something is wished.

@@ -135,9 +135,9 @@ func TestMoreSpecificWins(t *testing.T) {
 	}
 	why := first.Explain(&metric.Target{Kind: metric.Container, Cgroup: "/x", Namespace: "shop", Pattern: "redis"}, now)
 	want := []Reason{
-		{"block_latency", 1, "--families", 0, "--families", time.Time{}}, {"cpu_usage", 0, "shop", 4, "shop.yaml:4", time.Time{}},
-		{"offcpu_time", 0, "shop", 4, "shop.yaml:4", time.Time{}}, {"runq_latency", 1, "redis", 4, "redis.yaml:4", time.Time{}},
-		{"tcp_sent_bytes", 1, "shop", 4, "shop.yaml:4", time.Time{}},
+		{Family: "block_latency", Ratio: 1, Policy: "--families", Origin: "--families"}, {Family: "cpu_usage", Policy: "shop", Line: 4, Origin: "shop.yaml:4"},
+		{Family: "offcpu_time", Policy: "shop", Line: 4, Origin: "shop.yaml:4"}, {Family: "runq_latency", Ratio: 1, Policy: "redis", Line: 4, Origin: "redis.yaml:4"},
+		{Family: "tcp_sent_bytes", Ratio: 1, Policy: "shop", Line: 4, Origin: "shop.yaml:4"},
 	}
 	if d := cmp.Diff(want, why); d != "" {
 		t.Error(d)

@@ -85,6 +85,8 @@ type Reason struct {
 	Line   int       `json:"line"`             // of the policy's file; 0: the rule is in none
 	Origin string    `json:"origin,omitempty"` // file:line, or the flag
 	Until  time.Time `json:"until,omitzero"`
+
+	Unsupported string `json:"unsupported,omitempty"` // why it does not work on this machine, whatever the rule says; a plan does not know
 }
 
 // Explain gives a reason for each family that some rule switches on or off for t,
@@ -101,7 +103,7 @@ func (p *Plan) Explain(t *metric.Target, now time.Time) []Reason {
 			name = r.Origin
 		}
 		for _, w := range r.Wants {
-			last[w.Family] = Reason{w.Family, w.Ratio, name, r.Line, r.Origin, r.Until}
+			last[w.Family] = Reason{Family: w.Family, Ratio: w.Ratio, Policy: name, Line: r.Line, Origin: r.Origin, Until: r.Until}
 		}
 	}
 	out := make([]Reason, 0, len(last))

@@ -91,7 +91,7 @@ func (s *Set) load(name string) *object {
 			o.failAll(fmt.Errorf("load hook group %s: %w", name, explain(err)))
 			return o
 		}
-		refused[culprit] = explain(err)
+		refused[culprit] = refusal(o.spec.Programs[culprit], err)
 	}
 }
 
@@ -233,6 +233,15 @@ func culprit(err error) string {
 		return ""
 	}
 	return m[1]
+}
+
+// refusal is why the kernel did not load one program of many. Rights are there then, since
+// those that know targets were loaded ahead of all.
+func refusal(p *ebpf.ProgramSpec, err error) error {
+	if errors.Is(err, unix.EPERM) && (p.AttachType == ebpf.AttachTraceFEntry || p.AttachType == ebpf.AttachTraceFExit) {
+		return fmt.Errorf("this kernel lets no program attach to functions (%s): %w", p.AttachTo, unix.EPERM)
+	}
+	return explain(err)
 }
 
 // explain adds to a refusal of the kernel what to do about it.
