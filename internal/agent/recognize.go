@@ -103,8 +103,8 @@ func (x *target) recognizable() bool {
 	return x.group != nil && !x.recognition.over && x.Ended.IsZero()
 }
 
-// recognized takes an answer. What runs on a runtime may be a wrapper's: it stands,
-// and is looked at again.
+// recognized takes an answer. What is provisional may be a wrapper's: it stands, and
+// is looked at again.
 func (t *tree) recognized(a answer, now time.Time) {
 	x := a.of
 	x.recognition.asked = false
@@ -115,7 +115,7 @@ func (t *tree) recognized(a answer, now time.Time) {
 	if x.recognition.tries++; a.empty && a.pattern == nil { // it is looked at, rarely, until somebody moves in
 		x.recognition.tries = min(x.recognition.tries, recognizeTries-1)
 	}
-	x.recognition.over = x.recognition.tries >= recognizeTries || a.pattern != nil && a.pattern.Role != policy.RoleRuntime
+	x.recognition.over = x.recognition.tries >= recognizeTries || a.pattern != nil && !a.pattern.Provisional()
 	name := x.Pattern
 	if a.pattern != nil {
 		name = a.pattern.Name

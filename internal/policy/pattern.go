@@ -17,7 +17,7 @@ import (
 // application probes that it has.
 type Pattern struct {
 	Name       string
-	Role       string   // "", or sidecar, gateway (tried before all others: what they start is a part of them), runtime (tried last), library (never recognised: its probes are looked for in every target)
+	Role       string   // "", or sidecar, gateway (tried before all others: what they start is a part of them), operator (tried after what it may run beside), runtime (tried last), library (never recognised: its probes are looked for in every target)
 	Binaries   []string // globs on the name of a process or of its executable
 	Arguments  []string // globs on one argument of a process
 	Images     []string // globs on the image without tag; a pattern without registry or owner will do
@@ -124,7 +124,7 @@ const (
 	RoleLibrary = "library"
 )
 
-var roles = []string{"sidecar", "gateway", RoleRuntime, RoleLibrary}
+var roles = []string{"sidecar", "gateway", "operator", RoleRuntime, RoleLibrary}
 
 //go:embed patterns/*.yaml
 var patterns embed.FS
@@ -148,7 +148,7 @@ var Patterns = sync.OnceValues(func() ([]Pattern, error) {
 })
 
 // merge puts a person's own patterns before those that come along, of which they
-// replace the ones with the same name; and what wraps other software first, runtimes last.
+// replace the ones with the same name; and what wraps other software first, operators and runtimes last.
 func merge(own, shipped []Pattern) []Pattern {
 	slices.SortFunc(own, func(a, b Pattern) int { return strings.Compare(a.Name, b.Name) })
 	all := slices.Clone(own)
@@ -161,12 +161,18 @@ func merge(own, shipped []Pattern) []Pattern {
 	return all
 }
 
+// Provisional reports whether what matches may turn out to be other software, which is
+// yet to start: on this runtime, or under this operator.
+func (p *Pattern) Provisional() bool { return order(*p) > 1 }
+
 func order(p Pattern) int {
 	switch p.Role {
 	case "":
 		return 1
-	case RoleRuntime, RoleLibrary:
+	case "operator":
 		return 2
+	case RoleRuntime, RoleLibrary:
+		return 3
 	}
 	return 0
 }

@@ -19,6 +19,7 @@ func TestRecognize(t *testing.T) {
 		}
 		return all
 	}
+	recognized := map[string]bool{}
 	for name, tc := range map[string]struct {
 		target    metric.Target
 		processes []Process
@@ -27,6 +28,22 @@ func TestRecognize(t *testing.T) {
 		"redis":            {processes: run("redis-server"), want: "redis"},
 		"image alone":      {target: metric.Target{Image: "registry.example:5000/library/postgres:16@sha256:00"}, want: "postgresql"},
 		"image with owner": {target: metric.Target{Image: "docker.io/openpolicyagent/opa:edge-envoy"}, want: "opa"},
+		"nginx":            {processes: run("nginx", "nginx"), want: "nginx"},
+		"ingress-nginx":    {processes: run("dumb-init", "nginx-ingress-c", "nginx"), want: "nginx"},
+		"haproxy":          {processes: run("haproxy"), want: "haproxy"},
+		"traefik":          {processes: []Process{{Command: "traefik", Executable: "traefik", Build: "go"}}, want: "traefik"},
+		"mongodb":          {processes: run("sh", "mongod"), want: "mongodb"},
+		"mysql":            {processes: run("mysqld_safe", "mysqld"), want: "mysql"},
+		"memcached":        {processes: run("memcached"), want: "memcached"},
+		"sentinel":         {processes: run("redis-sentinel"), want: "redis"},
+		"opa":              {processes: []Process{{Command: "opa_linux_amd64", Executable: "opa_linux_amd64", Build: "go"}}, want: "opa"},
+		// What rabbitmq-server of 3.7, and of 3.10 under systemd, starts; in its image a shell of its name stays.
+		"rabbitmq 3.7":     {processes: []Process{{Command: "beam.smp", Executable: "beam.smp", Arguments: []string{"beam.smp", "-home", "/root", "-sname", "rabbit@shop"}}}, want: "rabbitmq"},
+		"rabbitmq 3.10":    {processes: []Process{{Command: "beam.smp", Executable: "beam.smp", Arguments: []string{"beam.smp", "-progname", "erl", "-home", "/var/lib/rabbitmq", "-pa", "", "-noinput", "-s", "rabbit", "boot"}}}, want: "rabbitmq"},
+		"rabbitmq image":   {processes: []Process{{Command: "rabbitmq-server", Executable: "dash"}, {Command: "beam.smp", Executable: "beam.smp"}}, want: "rabbitmq"},
+		"erlang":           {processes: []Process{{Command: "beam.smp", Executable: "beam.smp", Arguments: []string{"beam.smp", "-home", "/root"}}}, want: ""},
+		"kafka native":     {processes: run("kafka.Kafka"), want: "kafka"},
+		"managed in place": {processes: []Process{{Command: "manager", Executable: "manager", Build: "go"}, {Command: "postgres", Executable: "postgres"}}, want: "postgresql"},
 		"another's nginx":  {target: metric.Target{Image: "nginx/nginx-prometheus-exporter"}, processes: run("sh"), want: ""},
 		"sidecar":          {processes: run("pilot-agent", "envoy"), want: "istio-proxy"},
 		"gateway":          {target: metric.Target{Image: "emissary-ingress/emissary"}, processes: run("python3", "envoy", "busyambassador"), want: "emissary"},
@@ -51,6 +68,12 @@ func TestRecognize(t *testing.T) {
 		if got != tc.want {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
+		recognized[got] = true
+	}
+	for _, p := range shipped {
+		if p.Role != RoleLibrary && !recognized[p.Name] {
+			t.Errorf("nothing is recognised as %s here: write a case", p.Name)
+		}
 	}
 	mine := []Pattern{{Name: "mine", Ports: []int{9440}}}
 	if p := Recognize(mine, &metric.Target{}, []Process{{Ports: []int{80, 9440}}}); p == nil || p.Name != "mine" {
@@ -73,7 +96,8 @@ func TestShippedPatterns(t *testing.T) {
 	}
 	want := []string{
 		"emissary", "istio-proxy", "linkerd2-proxy", "traefik",
-		"coredns", "envoy", "haproxy", "istiod", "kafka", "memcached", "mongodb", "mysql", "nginx", "opa", "operator", "postgresql", "rabbitmq", "redis",
+		"coredns", "envoy", "haproxy", "istiod", "kafka", "memcached", "mongodb", "mysql", "nginx", "opa", "postgresql", "rabbitmq", "redis",
+		"operator",
 		"go", "jvm", "node", "openssl", "python",
 	}
 	if d := cmp.Diff(want, got); d != "" {
