@@ -18,13 +18,13 @@ function draw(host) {
 }
 
 // panels sets plots side by side where each has at least the given width, else one below the other. The first of a row
-// gets lead pixels more, for labels that the others share.
+// gets lead pixels more, for labels that the others share. Makers are told whether they are first in a row, and alone.
 function panels(width, least, lead, makers) {
   const box = document.createElement("div");
   box.className = "panels";
   const columns = Math.max(1, Math.min(makers.length, Math.floor((width - lead) / least)));
   const each = Math.floor((width - lead) / columns);
-  makers.forEach((make, i) => box.append(make(each + (i % columns === 0 ? lead : 0), i % columns === 0)));
+  makers.forEach((make, i) => box.append(make(each + (i % columns === 0 ? lead : 0), i % columns === 0, columns === 1)));
   return box;
 }
 

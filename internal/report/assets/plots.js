@@ -9,7 +9,7 @@ drawings.series = (index, width) => {
   const gap = data.chosen.some((c) => c.threshold !== null) ? 62 : 12; // one for all, so that times stand below each other
   const wide = (r) => ((r.to - r.from) / data.rows) * (width - 48 - gap);
   return Plot.plot({
-    width, height: 170, marginLeft: 48, marginRight: gap, marginTop: 26, marginBottom: 30, style: look,
+    width, height: 178, marginLeft: 48, marginRight: gap, marginTop: 26, marginBottom: 38, style: look,
     x: { domain: [0, minutes(data.rows)], label: "minutes", ticks: width / 90, tickSize: 3 },
     y: { label: s.unit || null, grid: true, ticks: 4, nice: true, tickFormat: short },
     marks: [
@@ -53,7 +53,7 @@ drawings.compare = (_, width) => {
   const names = rows.map((r) => r.algorithm);
   const costs = rows.map((r) => r.cost).filter((c) => c > 0);
   const spread = costs.length > 0 && d3.max(costs) > 40 * d3.min(costs);
-  const panel = (title, x, marks) => (w, first) => Plot.plot({
+  const panel = (title, x, marks) => (w, first, alone) => Plot.plot({
     width: w, height: 58 + 24 * rows.length, marginLeft: first ? 98 : 14, marginRight: 18, marginTop: 34, marginBottom: 24, style: look,
     x: { ticks: Math.max(2, (w - 110) / 45), tickSize: 3, ...x, label: null },
     y: { type: "band", domain: names, axis: null, padding: 0.2 },
@@ -63,10 +63,10 @@ drawings.compare = (_, width) => {
       ...marks,
       first ? Plot.text(rows.filter((r) => !r.chosen), { y: "algorithm", text: "algorithm", frameAnchor: "left", textAnchor: "end", dx: -8, fill: ink }) : null,
       first ? Plot.text(rows.filter((r) => r.chosen), { y: "algorithm", text: "algorithm", frameAnchor: "left", textAnchor: "end", dx: -8, fill: blue, fontWeight: 700 }) : null,
-      ...title,
+      ...title.map(([text, fill, dx]) => Plot.text([text], { frameAnchor: "top-left", dx: dx - (alone ? 98 : 0), dy: -32, text: (d) => d, fill, fontWeight: 600, fontSize: 14, textAnchor: "start" })),
     ],
   });
-  const heading = (text, fill = ink, dx = 0) => Plot.text([text], { frameAnchor: "top-left", dx, dy: -30, text: (d) => d, fill, fontWeight: 600, textAnchor: "start" });
+  const heading = (text, fill = ink, dx = 0) => [text, fill, dx];
   const dots = (key, options) => Plot.dot(rows.filter((r) => r[key] !== null), { y: "algorithm", x: key, r: 4.5, fill: blue, tip: { format: { y: false }, fontSize: 12 }, channels: { algorithm: "algorithm" }, ...options });
   const upTo = (key) => [0, (d3.max(rows, (r) => r[key]) || 1) * 1.06];
   const both = [
@@ -76,10 +76,10 @@ drawings.compare = (_, width) => {
   ];
   const cost = spread ? { type: "log", domain: [d3.min(costs) / 1.3, d3.max(costs) * 1.3], ticks: 4, tickFormat: (d) => (/^[125]/.test(d3.format("e")(d)) ? d3.format("~g")(d) : "") } : { domain: upTo("cost") };
   return panels(width, 210, 84, [
-    panel([heading("● Recall", blue), heading("◆ Precision", orange, 66)], { domain: [-0.02, 1.02], tickFormat: "%", ticks: [0, 0.5, 1] }, both),
+    panel([heading("● Recall", blue), heading("◆ Precision", orange, 80)], { domain: [-0.02, 1.02], tickFormat: "%", ticks: [0, 0.5, 1] }, both),
     panel([heading("Median lead time, s")], { domain: upTo("lead") }, [dots("lead")]),
     panel([heading("False alarms per hour")], { domain: upTo("false") }, [dots("false")]),
-    panel([heading(fit(data.costUnit ? "Cost, " + data.costUnit : "Cost", 215) + (spread ? " (log)" : ""))], cost, [dots("cost", { filter: spread ? (r) => r.cost > 0 : null })]),
+    panel([heading(fit(data.costUnit ? "Cost, " + data.costUnit : "Cost", 190) + (spread ? " (log)" : ""))], cost, [dots("cost", { filter: spread ? (r) => r.cost > 0 : null })]),
   ]);
 };
 
