@@ -72,6 +72,9 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/bcrypt":                         {"internal/web"},   // basic auth
 	"github.com/oklog/ulid":                              {"internal/store"}, // names the blocks of prometheus/tsdb
 	"github.com/parquet-go/parquet-go":                   {"internal/recording"},
+	"github.com/klauspost/compress":                      {"internal/recording"}, // this and the next two are the codecs of parquet-go
+	"github.com/andybalholm/brotli":                      {"internal/recording"},
+	"github.com/pierrec/lz4":                             {"internal/recording"},
 	"github.com/prometheus/client_golang/api":            {"internal/recording"},
 	"github.com/jackc/pgx":                               {"internal/store"},
 	"github.com/spf13/cobra":                             {"cmd/*"},

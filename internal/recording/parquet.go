@@ -130,12 +130,18 @@ func (c *cursor) close() error {
 	return c.pages.Close()
 }
 
+// maxText bounds a text, of which a dictionary repeats one for any number of rows.
+const maxText = 64 << 10
+
 // text is a cell as CSV would have it.
 func (p *parquetFile) text(column int, v parquet.Value) (string, error) {
 	if v.IsNull() {
 		return "", nil
 	}
 	if v.Kind() == parquet.ByteArray || v.Kind() == parquet.FixedLenByteArray {
+		if n := len(v.ByteArray()); n > maxText {
+			return "", fmt.Errorf("a text of %d bytes; at most %d are read", n, maxText)
+		}
 		return string(v.ByteArray()), nil
 	}
 	x, err := p.number(column, v)

@@ -12,10 +12,12 @@ import (
 )
 
 // The library makes room for whatever a file says of itself before it looks for it, so that a damaged file of a
-// kilobyte can take gigabytes. What follows reads all that it says of sizes first, and no data.
+// kilobyte can take gigabytes. What follows reads all that it says of sizes first, and then each page by itself.
 const (
 	maxFooter     = 16 << 20
 	maxPageHeader = 64 << 10
+	bytesPerValue = 5       // beside what is in a page: its level, and its place in the dictionary
+	mostPacked    = 15      // a page is at most 2^15 times as long as packed: runs of zstd, the tightest there are
 	maxPages      = 1 << 30 // bytes of the largest pages of all columns of a row group, which are in memory at once
 	leastStruct   = 8       // bytes of footer that an element of a list of structs takes at the very least, on average
 )
@@ -50,14 +52,20 @@ func checkFooter(r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// checkPages holds that all pages lie in the file, are as long as a page may be, and have no more values than there are
-// rows. Columns are flat.
+// checkPages holds that all pages lie in the file, are as long as a page may be and as they say, and have no more values
+// than there are rows. Columns are flat.
 func checkPages(f *parquet.File, r io.ReaderAt) error {
+	var pages pageReader
+	defer pages.close()
+	columns := f.Root().Columns()
 	for g, group := range f.Metadata().RowGroups {
+		if len(group.Columns) != len(columns) {
+			return fmt.Errorf("row group %d: %d columns of %d", g+1, len(group.Columns), len(columns))
+		}
 		var largest int64
 		for i := range group.Columns {
-			c := &group.Columns[i].MetaData
-			page, err := checkChunk(r, f.Size(), group.NumRows, c)
+			c := chunk{meta: &group.Columns[i].MetaData, optional: columns[i].Optional(), rows: group.NumRows}
+			page, err := c.check(r, f.Size(), &pages)
 			if err != nil {
 				return fmt.Errorf("row group %d, column %d: %w", g+1, i+1, err)
 			}
@@ -69,42 +77,76 @@ func checkPages(f *parquet.File, r io.ReaderAt) error {
 	return nil
 }
 
-// checkChunk gives the size of the largest page of a column chunk.
-func checkChunk(r io.ReaderAt, size, rows int64, c *format.ColumnMetaData) (largest int64, err error) {
-	at := c.DataPageOffset
-	if c.DictionaryPageOffset > 0 {
-		at = min(at, c.DictionaryPageOffset)
+// A chunk is the part of a column that lies in one row group.
+type chunk struct {
+	meta     *format.ColumnMetaData
+	optional bool
+	rows     int64
+}
+
+var errLargePage = fmt.Errorf("it takes more than %d bytes; write smaller ones", maxPages)
+
+// check gives the memory that the largest page and the dictionary take.
+func (c chunk) check(r io.ReaderAt, size int64, pages *pageReader) (largest int64, err error) {
+	at := c.meta.DataPageOffset
+	if c.meta.DictionaryPageOffset > 0 {
+		at = min(at, c.meta.DictionaryPageOffset)
 	}
-	if at < 4 || c.TotalCompressedSize < 0 || c.TotalCompressedSize > size-8-at {
-		return 0, fmt.Errorf("%d bytes at %d of a file of %d", c.TotalCompressedSize, at, size)
+	if at < 4 || c.meta.TotalCompressedSize < 0 || c.meta.TotalCompressedSize > size-8-at {
+		return 0, fmt.Errorf("%d bytes at %d of a file of %d", c.meta.TotalCompressedSize, at, size)
 	}
-	if c.NumValues != rows {
-		return 0, fmt.Errorf("%d values for %d rows", c.NumValues, rows)
+	if c.meta.NumValues != c.rows {
+		return 0, fmt.Errorf("%d values for %d rows", c.meta.NumValues, c.rows)
 	}
-	for end := at + c.TotalCompressedSize; at < end; {
-		head := make([]byte, min(maxPageHeader, end-at))
-		if _, err := r.ReadAt(head, at); err != nil {
-			return 0, err
-		}
-		w := walker{rest: head}
-		if err := w.value(thriftStruct, 0); err != nil {
+	dictionary := int64(0)
+	for end := at + c.meta.TotalCompressedSize; at < end; {
+		p, used, err := c.header(r, at, end)
+		if err != nil {
 			return 0, fmt.Errorf("page at %d: %w", at, err)
 		}
-		var h format.PageHeader
-		used := len(head) - len(w.rest)
-		if err := thrift.Unmarshal(new(thrift.CompactProtocol), head[:used], &h); err != nil {
+		memory, packed := int64(p.header.UncompressedPageSize)+p.values*bytesPerValue, int64(p.header.CompressedPageSize)
+		if dictionary+memory > maxPages {
+			return 0, fmt.Errorf("page at %d: %w", at, errLargePage)
+		}
+		growth, err := pages.check(io.NewSectionReader(r, at+used, packed), p)
+		if err == nil && dictionary+memory+growth > maxPages {
+			err = errLargePage
+		}
+		if err != nil {
 			return 0, fmt.Errorf("page at %d: %w", at, err)
 		}
-		at += int64(used)
-		packed, plain := int64(h.CompressedPageSize), int64(h.UncompressedPageSize)
-		values := max(h.DataPageHeader.V.NumValues, h.DataPageHeaderV2.V.NumValues, h.DictionaryPageHeader.V.NumValues)
-		if packed < 0 || packed > end-at || plain < 0 || int64(values) > rows {
-			return 0, fmt.Errorf("page at %d: %d bytes of %d and %d values, in %d bytes and %d rows", at, packed, plain, values, end-at, rows)
+		if p.header.Type == format.DictionaryPage {
+			dictionary += memory
+		} else {
+			largest = max(largest, memory+growth)
 		}
-		largest = max(largest, plain)
-		at += packed
+		at += used + packed
 	}
-	return largest, nil
+	return dictionary + largest, nil
+}
+
+// header reads the head of a page, which is so many bytes long, and holds that the rest is there.
+func (c chunk) header(r io.ReaderAt, at, end int64) (p page, used int64, err error) {
+	head := make([]byte, min(maxPageHeader, end-at))
+	if _, err := r.ReadAt(head, at); err != nil {
+		return p, 0, err
+	}
+	w := walker{rest: head}
+	if err := w.value(thriftStruct, 0); err != nil {
+		return p, 0, err
+	}
+	n := len(head) - len(w.rest)
+	h := &p.header
+	if err := thrift.Unmarshal(new(thrift.CompactProtocol), head[:n], h); err != nil {
+		return p, 0, err
+	}
+	left := end - at - int64(n)
+	p.codec, p.optional = c.meta.Codec, c.optional
+	p.values = int64(max(h.DataPageHeader.V.NumValues, h.DataPageHeaderV2.V.NumValues, h.DictionaryPageHeader.V.NumValues))
+	if packed, plain := int64(h.CompressedPageSize), int64(h.UncompressedPageSize); packed < 0 || packed > left || plain < 0 || p.values > c.rows || plain > packed<<mostPacked {
+		return p, 0, fmt.Errorf("%d bytes of %d and %d values, in %d bytes and %d rows", packed, plain, p.values, left, c.rows)
+	}
+	return p, int64(n), nil
 }
 
 // Types of Thrift's compact protocol (the Apache Thrift specification, "Thrift Compact protocol encoding").
