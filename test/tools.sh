@@ -4,7 +4,7 @@
 set -euo pipefail
 build=(gcc libc6-dev make git binutils clang-14 llvm-14 libbpf-dev bpftool shellcheck)
 vms=(qemu-system-x86 busybox-static cpio kmod zstd xz-utils lz4 e2fsprogs)
-workloads=(redis-server redis-tools nginx-light postgresql wrk fio runc iproute2)
+workloads=(redis-server redis-tools nginx-light postgresql wrk fio runc iproute2 nftables)
 browsers=(chromium)
 oracles=(bpftrace libbpf-tools prometheus systemd)
 

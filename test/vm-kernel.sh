@@ -3,8 +3,8 @@
 #   the archive $base (busybox, the programs and modules below, the latter numbered in the order that insmod needs).
 # shellcheck shell=bash
 : "${here:?set by vm.sh: the folder of these scripts}" "${cache:?set by vm.sh}"
-modules="virtio_pci virtio_blk crc32c_generic ext4 loop veth dummy sch_netem tcp_diag udp_diag $MODS"
-programs="runc redis-server redis-cli redis-benchmark"
+modules="virtio_pci virtio_blk crc32c_generic ext4 loop veth dummy nft_chain_nat nft_nat sch_netem tcp_diag udp_diag $MODS"
+programs="runc nft redis-server redis-cli redis-benchmark"
 # Named after what it is made from, so that runs with other modules do not change it under a run that boots.
 base=base-$({ echo "$modules"; cat "$here/vm-kernel.sh"; } | cksum | cut -d' ' -f1).cpio
 

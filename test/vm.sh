@@ -3,7 +3,7 @@
 #
 # Runs Go tests as root on Debian's cloud kernels (default: -k 6.1 -k 6.12) under QEMU without KVM, all kernels at once.
 # Each package is compiled to a static test binary (tag vm) and started in its own folder of the guest, with its testdata.
-# The guest has cgroup v2 with every controller, tracefs, busybox, runc, Redis, a blank disk /dev/vda, an ext4 one on
+# The guest has cgroup v2 with every controller, tracefs, busybox, runc, nft, Redis, a blank disk /dev/vda, an ext4 one on
 # /disk, and VIPERPROBE_VM=1 in the environment. Example: test/vm.sh -k 6.12 ./internal/probe -- -test.run Sched
 #   TIMEOUT=1500 seconds per kernel · MEM=1024 MiB · MODS="more kernel modules" · KEEP=1 keeps the work folder
 #   MATRIX=1 compares what works with docs/kernels.md (matrix.sh): when all tests run
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
 done
 [ ${#subjects[@]} -gt 0 ] || { echo "vm: no package given; usage: test/vm.sh [-k KERNEL]... PACKAGE... [-- TEST-FLAG...]" >&2; exit 2; }
 [ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12)
-for t in qemu-system-x86_64 busybox runc redis-server cpio zstd xz mkfs.ext4; do
+for t in qemu-system-x86_64 busybox runc nft redis-server cpio zstd xz mkfs.ext4; do
   command -v $t >/dev/null || { echo "vm: $t is missing; run: make tools" >&2; exit 1; }
 done
 

@@ -20,6 +20,9 @@ func flowActions() map[string]action {
 	return map[string]action{
 		"cable":   func(j *job, args []string) (answer, error) { return nil, cable(number(args, 0)) },            // process whose namespace has the other end
 		"address": func(j *job, args []string) (answer, error) { return nil, address(args[0], number(args, 1)) }, // of the cable's end here, bits of its network
+		"translate": func(j *job, args []string) (answer, error) { // hook, ip or ip6, virtual and real address and port
+			return nil, translate(args[0], args[1], args[2], args[3])
+		},
 		"offer": func(j *job, args []string) (answer, error) { // name: listens at all addresses, of IPv4 too
 			if err := j.socket(args[0], 6); err != nil {
 				return nil, err
