@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -23,8 +24,9 @@ the target's id, name, container, pod or cgroup path, and must match one.
 
 A family that is wanted and does not work on this machine IS unsupported.
 
--o json prints an array of {family, ratio, policy, line, origin, until, unsupported};
-ratio is 1 for on, 0 for off, and between them the share of events to look at, and
+-o json prints an array of {family, ratio, labels, policy, line, origin, until,
+unsupported}; ratio is 1 for on, 0 for off, and between them the share of events to
+look at, labels are there where a rule says in which series the family is told, and
 unsupported why it does not work here.` + codes(),
 		Example: "  viperprobe explain redis\n  viperprobe explain node -o json",
 		Args:    arguments("a TARGET", 1),
@@ -53,11 +55,11 @@ unsupported why it does not work here.` + codes(),
 			if reason.Origin != reason.Policy {
 				where = reason.Origin
 			}
-			is := onOff(reason.Ratio)
+			state := is(reason.Ratio, "", reason.Labels)
 			if reason.Unsupported != "" {
-				is = "unsupported"
+				state = "unsupported"
 			}
-			t.row(reason.Family, is, reason.Policy, where, until)
+			t.row(reason.Family, state, reason.Policy, where, until)
 		}
 		return t.flush()
 	}
@@ -88,10 +90,11 @@ func newDiff() *cobra.Command {
 		Use:   "diff FILE...",
 		Short: "Say what policies would change, before they are in force",
 		Long: `Diff says for each target of the running instance which families would go on or off,
-or be sampled otherwise, if the documents of FILE, a file or a folder, were among its policies: in place of
+be sampled or have its series otherwise, if the documents of FILE, a file or a folder, were among its policies: in place of
 those of the same name, or beside the others. Nothing is changed.
 
--o json prints an array of {target, on[], off[], ratios[{family, ratio}]}.` + codes(),
+-o json prints an array of {target, on[], off[], ratios[{family, ratio}],
+labels[{family, labels}]}.` + codes(),
 		Example: "  viperprobe diff shop.yaml",
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -117,13 +120,16 @@ those of the same name, or beside the others. Nothing is changed.
 			fmt.Fprintln(c.ErrOrStderr(), "viperprobe: nothing would change")
 			return nil
 		}
-		t := newTable(c.OutOrStdout(), "TARGET", "ON", "OFF", "RATIO")
+		t := newTable(c.OutOrStdout(), "TARGET", "ON", "OFF", "RATIO", "LABELS")
 		for _, d := range differences {
-			var ratios []string
+			var ratios, series []string
 			for _, r := range d.Ratios {
 				ratios = append(ratios, r.Family+" "+onOff(r.Ratio))
 			}
-			t.row(d.Target.Name(), few(d.On), few(d.Off), few(ratios))
+			for _, s := range d.Labels {
+				series = append(series, s.Family+" "+cmp.Or(s.Labels.String(), "all"))
+			}
+			t.row(d.Target.Name(), few(d.On), few(d.Off), few(ratios), few(series))
 		}
 		return t.flush()
 	}

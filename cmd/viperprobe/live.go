@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,8 +63,8 @@ func newSet() *cobra.Command {
 	var r remoteControl
 	var files []string
 	c := &cobra.Command{
-		Use:   "set TARGET FAMILY on|off|RATIO|sum|histogram",
-		Short: "Switch families on or off for some targets, or sample them, while it runs",
+		Use:   "set TARGET FAMILY on|off|RATIO|sum|histogram|labels=LABELS...",
+		Short: "Switch families on or off for some targets, sample or sum them, while it runs",
 		Long: `Set switches families of some targets of the running instance on or off. FAMILY is
 a family, class or tier, or all, or several joined by commas. RATIO is the share of
 events to look at, 0.001 to 1: values are estimates of all of them then, and cost less.
@@ -73,6 +72,9 @@ Of a class or tier it holds for the families that can be sampled, and the others
 stay as they are; ` + "`viperprobe metrics FAMILY`" + ` tells of each. With sum, what
 counts in all takes the place of a histogram, which goes (runq_delay that of
 runq_latency): it costs less. With histogram, of a class, its histograms alone go on.
+LABELS say which series a family with labels has: labels=class one for each class,
+labels=class:read,class:write these two and other for the rest, labels=none a single
+one. What is left out is summed. A share, a form and labels may be asked for at once.
 
 With -f, what documents of kind CriticalMetrics say is put in force: exactly the
 families of each set are on for the targets that it is of. ` + "`viperprobe analyze -o yaml`" + `
@@ -84,11 +86,15 @@ writes them.
   viperprobe set '/system.slice/**' event off
   viperprobe set '/system.slice/**' runq_latency 0.1
   viperprobe set redis cpu,requests sum
+  viperprobe set redis syscalls 0.1 labels=class:read,class:write
   viperprobe set -f shop.yaml --for 1h`,
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(files) == 0 {
-			return arguments("a TARGET, a FAMILY and on, off, sum, histogram or a share of events", 3)(c, args)
+			if len(args) < 3 {
+				return usage(fmt.Errorf("set wants a TARGET, a FAMILY and %s, has %d arguments", wishWords, len(args)))
+			}
+			return nil
 		}
 		return noArgs(c, args)
 	}
@@ -98,11 +104,11 @@ writes them.
 		if len(files) > 0 {
 			return r.setCritical(c, files)
 		}
-		ratio, form, err := parseTo(args[2])
-		if err != nil {
+		w := control.Wish{Selector: args[0], Families: strings.Split(args[1], ",")}
+		if err := parseTo(args[2:], &w); err != nil {
 			return usage(errors.Join(append(r.faults, err)...))
 		}
-		return r.set(c, control.Wish{Selector: args[0], Families: strings.Split(args[1], ","), Ratio: ratio, Form: form})
+		return r.set(c, w)
 	}
 	return c
 }
@@ -129,21 +135,41 @@ back by itself, after 10 minutes unless --for says otherwise.
 	return c
 }
 
-// parseTo reads on, off, a form, or a number, which the instance judges.
-func parseTo(word string) (ratio float64, form string, err error) {
-	switch word {
-	case "on":
-		return 1, "", nil
-	case "off":
-		return 0, "", nil
-	case policy.SumForm, policy.HistogramForm:
-		return 1, word, nil
+// wishWords are what set can ask of families, for messages.
+const wishWords = "on, off, sum, histogram, labels=LABELS or a share of events such as 0.1"
+
+// parseTo reads on, off or a number, which the instance judges, a form and labels: at least
+// one of them, each at most once.
+func parseTo(words []string, w *control.Wish) error {
+	w.Ratio = 1
+	given := map[string]bool{}
+	for _, word := range words {
+		kind := "a share"
+		text, labels := strings.CutPrefix(word, "labels=")
+		var err error
+		switch {
+		case labels:
+			kind = "labels"
+			w.Labels, err = policy.ParseLabels(text)
+		case word == policy.SumForm || word == policy.HistogramForm:
+			kind, w.Form = "a form", word
+		case word == "on":
+		case word == "off":
+			w.Ratio = 0
+		default:
+			if w.Ratio, err = strconv.ParseFloat(word, 64); err != nil {
+				err = fmt.Errorf("want %s, have %q", wishWords, word)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if given[kind] {
+			return fmt.Errorf("%s twice, have %q", kind, word)
+		}
+		given[kind] = true
 	}
-	ratio, err = strconv.ParseFloat(word, 64)
-	if err != nil {
-		return 0, "", fmt.Errorf("want on, off, sum, histogram or a share of events such as 0.1, have %q", word)
-	}
-	return ratio, "", nil
+	return nil
 }
 
 func (r *remoteControl) set(c *cobra.Command, w control.Wish) error {
@@ -327,7 +353,7 @@ func writeChanges(w io.Writer, changes []control.Change) error {
 			target = x.Document
 		}
 		if target != "" {
-			to = cmp.Or(x.Form, onOff(x.Ratio))
+			to = is(x.Ratio, x.Form, x.Labels)
 		}
 		if !x.Until.IsZero() {
 			until = x.Until.Format(time.DateTime)
@@ -342,6 +368,21 @@ func writeChanges(w io.Writer, changes []control.Change) error {
 		t.row(strconv.FormatInt(x.ID, 10), x.Time.Format(time.DateTime), action, target, strings.Join(x.Families, ","), to, until, who, x.Why)
 	}
 	return t.flush()
+}
+
+// is says how families are measured, in the words of set.
+func is(ratio float64, form string, l policy.Labels) string {
+	var words []string
+	if form == "" || ratio != 1 {
+		words = append(words, onOff(ratio))
+	}
+	if form != "" {
+		words = append(words, form)
+	}
+	if l != nil {
+		words = append(words, "labels="+l.String())
+	}
+	return strings.Join(words, " ")
 }
 
 func onOff(ratio float64) string {

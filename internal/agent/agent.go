@@ -222,7 +222,7 @@ func (a *Agent) Apply(p policy.Plan) error {
 			if f == nil {
 				return fmt.Errorf("plan %d, %s: unknown family %q", p.Generation, r.Origin, w.Family)
 			}
-			if err := policy.CheckRatio(w.Ratio, f); err != nil {
+			if err := errors.Join(policy.CheckRatio(w.Ratio, f), policy.CheckLabels(w.Labels, f)); err != nil {
 				return fmt.Errorf("plan %d, %s: %w", p.Generation, r.Origin, err)
 			}
 		}

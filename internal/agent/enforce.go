@@ -68,6 +68,7 @@ func (t *tree) choose(x *target, now time.Time) {
 			continue
 		}
 		x.ratios.add(f, w)
+		x.relabel(f, w.Labels)
 		x.wants = append(x.wants, f)
 		if f.Object != "" {
 			x.probed = append(x.probed, f)

@@ -222,7 +222,7 @@ func (a *Agent) wanted(t *metric.Target, now time.Time) map[string]policy.Want {
 	for f, sum := range r.Sums {
 		if w, on := wants[f]; on && a.byName[sum] != nil {
 			if _, also := wants[sum]; !also {
-				w.Family = sum
+				w.Family, w.Labels = sum, w.Labels.Of(a.byName[sum])
 				wants[sum] = w
 			}
 		}

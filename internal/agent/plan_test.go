@@ -54,6 +54,9 @@ func TestSwitchesAreThePlan(t *testing.T) {
 				if f.Sampling == metric.Events && random.IntN(2) == 0 {
 					w.Ratio = []float64{0.5, 0.1, 0.02}[random.IntN(3)]
 				}
+				if f.Unsummed() == "" {
+					w.Labels = []policy.Labels{nil, {}, {f.Labels[0].Name: {"*"}}, {f.Labels[0].Name: nil}}[random.IntN(4)]
+				}
 				rule.Wants = append(rule.Wants, w)
 			}
 			if random.IntN(4) == 0 {
@@ -80,6 +83,9 @@ func compareSwitches(a *Agent, plan *policy.Plan) error {
 				continue
 			}
 			want = append(want, f.Name)
+			if m := x.merges[f]; m == nil && w.Labels != nil || m != nil && !m.rule.Equal(w.Labels) {
+				return fmt.Errorf("%s: series of %s are summed by %+v, want %v", x.Cgroup, f.Name, m, w.Labels)
+			}
 			if got := a.probes.Share(x.slot, f) * a.probes.Window(f); math.Abs(got-w.Ratio) > 1e-4 {
 				return fmt.Errorf("%s: %s has ratio %v, want %v", x.Cgroup, f.Name, got, w.Ratio)
 			}

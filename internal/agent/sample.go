@@ -113,18 +113,24 @@ func (s *series) sample(r *metric.Reading, ratio float64) metric.Sample {
 		m.Total = s.total
 		return m
 	}
-	sum := *r.Hist
-	switch {
-	case x.scaled:
-		sum = x.sum
-	case len(x.base.Counts) > 0:
-		sum = sum.Sub(&x.base)
-	}
-	if !x.scaled && len(x.kept.Counts) > 0 {
-		sum.Add(&x.kept)
-	}
+	sum := x.whole()
 	m.Hist, m.Sum = &e.hist, &sum
 	return m
+}
+
+// whole is everything that a histogram has taken.
+func (x *extra) whole() metric.Hist {
+	if x.scaled {
+		return x.sum
+	}
+	sum := x.hist
+	if len(x.base.Counts) > 0 {
+		sum = sum.Sub(&x.base)
+	}
+	if len(x.kept.Counts) > 0 {
+		sum.Add(&x.kept)
+	}
+	return sum
 }
 
 // increase is what a counter has grown by since the last look. A value that went back by
@@ -182,6 +188,7 @@ func (a *Agent) measure(x *target, dst []metric.Sample, buf []metric.Reading) ([
 	}
 	x.series, x.measured = x.series[:len(buf)], true
 	x.forgetFlows()
+	samples = x.merged(samples)
 	x.windows++
 	return a.tree.restarts.sample(x, samples), buf, err
 }

@@ -23,13 +23,14 @@ type target struct {
 	series      []*series
 	index       map[seriesKey]*series
 	measured    bool
-	windows     int                     // measured so far
-	holds       bool                    // other targets are, or were, inside
-	activity    uint64                  // as of the last window
-	still       int                     // windows since it moved
-	late        map[*metric.Family]bool // wanted since some later time than the target's start
-	flows       bool                    // flows are wanted, or were in the last window
-	drained     bool                    // the kernel has released it: the next tick is its last
+	windows     int                       // measured so far
+	holds       bool                      // other targets are, or were, inside
+	activity    uint64                    // as of the last window
+	still       int                       // windows since it moved
+	merges      map[*metric.Family]*merge // of families whose series the plan wants, or wanted, summed; most often nil
+	late        map[*metric.Family]bool   // wanted since some later time than the target's start
+	flows       bool                      // flows are wanted, or were in the last window
+	drained     bool                      // the kernel has released it: the next tick is its last
 	beginning   beginning
 	v1          hybrid
 	recognition recognition

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"viperprobe.dev/viperprobe/internal/cgroup"
 	"viperprobe.dev/viperprobe/internal/metric"
 	"viperprobe.dev/viperprobe/internal/policy"
 	"viperprobe.dev/viperprobe/internal/probe"
@@ -41,21 +42,28 @@ type trial struct {
 	cgroups map[uint64]uint32 // slots by id
 	highest uint32
 	wanted  []*metric.Family // of any target
+	series  map[string]int   // that it would report, by family
 }
 
 // trial prepares one: who the targets are, and what the plan wants of each.
 func (a *Agent) trial(p policy.Plan) (*trial, error) {
-	t := &trial{weighing: weighing{a: a, interval: max(p.Interval, time.Millisecond)}, cgroups: map[uint64]uint32{}}
+	t := &trial{weighing: weighing{a: a, interval: max(p.Interval, time.Millisecond)}, cgroups: map[uint64]uint32{}, series: map[string]int{}}
 	wanted, now := map[*metric.Family]bool{}, time.Now()
 	err := a.do(func() error {
 		for _, x := range a.tree.targets {
 			y := &target{Target: x.Target, slot: x.slot}
-			wants := p.For(x.Target, now)
+			wants, current := p.For(x.Target, now), x.current()
 			for _, f := range a.families {
-				if _, ok := wants[f.Name]; !ok || !belongs(f, x) {
+				w, ok := wants[f.Name]
+				if !ok || !belongs(f, x) {
 					continue
 				}
 				y.wants, wanted[f] = append(y.wants, f), true
+				labels := current[f]
+				if !slices.Contains(x.wants, f) || f.Name == cgroup.Restarts {
+					labels = possible(f)
+				}
+				t.series[f.Name] += reported(f, w.Labels, labels)
 				if f.Object != "" {
 					y.probed = append(y.probed, f)
 				}
@@ -154,16 +162,6 @@ func (t *trial) complete(f *metric.Forecast) {
 	for _, c := range f.Now.Families {
 		now[c.Family] = c
 	}
-	wanted := map[string]int{}
-	for _, x := range t.targets {
-		for _, w := range x.wants {
-			n := 1
-			for _, l := range w.Labels {
-				n *= max(1, len(l.Values))
-			}
-			wanted[w.Name] += n
-		}
-	}
 	passes := 0.0 // what the process itself does more
 	for i := range f.Then.Families {
 		c := &f.Then.Families[i]
@@ -171,10 +169,7 @@ func (t *trial) complete(f *metric.Forecast) {
 		if known && c.Tier == metric.File && was.CPUPercent > 0 {
 			*c = was
 		}
-		c.Series = wanted[c.Family]
-		if known && was.Series > 0 {
-			c.Series = was.Series
-		}
+		c.Series = t.series[c.Family]
 		f.Then.Node.Series += c.Series
 		if c.Tier != metric.Event {
 			passes += c.CPUPercent

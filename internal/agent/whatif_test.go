@@ -5,7 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"viperprobe.dev/viperprobe/catalogue"
+	"viperprobe.dev/viperprobe/internal/policy"
 )
 
 // A forecast prices what is not in force with what happens now, beside what is, and
@@ -50,5 +53,51 @@ func TestForecast(t *testing.T) {
 	}
 	if after := programs(); !slices.Equal(before, after) || bytes != had {
 		t.Errorf("the trial left %v and %d bytes, there were %v and %d", after, bytes, before, had)
+	}
+}
+
+// The series of what is measured now are counted, those of what is not are foreseen, both by
+// the labels that the plan wants.
+func TestForecastOfSeries(t *testing.T) {
+	r := measureAll(t, "syscalls", "net_received_bytes")
+	eventually(t, "a window", func() bool { return r.count() > 1 })
+	for _, labels := range []policy.Labels{nil, {}, {"class": {"read", "write"}}, {"operation": {"read"}}} {
+		plan := planOf(t, catalogue.Families(), "syscalls", "net_received_bytes", "block_latency")
+		for i := range plan.Rules[0].Wants {
+			w := &plan.Rules[0].Wants[i]
+			w.Labels = labels.Of(r.byName[w.Family])
+		}
+		trial, err := r.trial(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := trial.close(); err != nil {
+			t.Fatal(err)
+		}
+		targets, now := 0, 0
+		if err := r.do(func() error {
+			now = r.own.series()[r.byName["net_received_bytes"]]
+			for _, x := range r.tree.targets {
+				if belongs(r.byName["syscalls"], x) {
+					targets++
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{"syscalls": 11 * targets, "block_latency": 5 * (targets + 1), "net_received_bytes": now} // the node has IO of its own
+		switch {
+		case labels == nil:
+		case labels["class"] != nil:
+			want["syscalls"] = 3 * targets
+		case labels["operation"] != nil:
+			want["block_latency"] = 2 * (targets + 1)
+		default:
+			want = map[string]int{"syscalls": targets, "block_latency": targets + 1, "net_received_bytes": 1}
+		}
+		if d := cmp.Diff(want, trial.series); d != "" {
+			t.Errorf("labels %v: %s", labels, d)
+		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"viperprobe.dev/viperprobe/internal/policy"
 )
 
 // Files are followed; bad ones change nothing and say why.
@@ -198,6 +200,7 @@ func TestWishesAreRefused(t *testing.T) {
 		"cpu_usage cannot be sampled: it is read once a window and costs nothing between, so that a share of it would not cost less; want 0 (off) or 1 (on), have 0.5": {Selector: "x", Families: []string{"cpu_usage"}, Ratio: 0.5},
 		`unknown family "cpuu", did you mean "cpu"?`:                {Selector: "x", Families: []string{"cpuu"}, Ratio: 1},
 		"selector: want a target's name or key=value, have nothing": {Families: []string{"cpu"}, Ratio: 1},
+		`block_latency has no label "x"; want operation`:            {Selector: "x", Families: []string{"block_latency"}, Ratio: 1, Labels: policy.Labels{"x": nil}},
 		"want at least one family":                                  {Selector: "x"},
 		"--for: want more than 0 and at most 30d, have -1s":         {Selector: "x", Families: []string{"cpu"}, For: -time.Second},
 		"--why: want one line of at most 500 bytes":                 {Selector: "x", Families: []string{"cpu"}, Why: "a\nb"},
@@ -232,7 +235,7 @@ func TestDiff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Difference{{e.targets[0], []string{"block_latency"}, []string{"cpu_usage", "runq_latency"}, []Ratio{}}}
+	want := []Difference{{e.targets[0], []string{"block_latency"}, []string{"cpu_usage", "runq_latency"}, []Ratio{}, []Series{}}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

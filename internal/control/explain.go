@@ -57,12 +57,19 @@ type Difference struct {
 	On     []string       `json:"on"`     // families
 	Off    []string       `json:"off"`    // families
 	Ratios []Ratio        `json:"ratios"` // of families that are sampled otherwise than before
+	Labels []Series       `json:"labels"` // of families that are told in other series than before
 }
 
 // A Ratio is the share of a family's events at which would be looked.
 type Ratio struct {
 	Family string  `json:"family"`
 	Ratio  float64 `json:"ratio"`
+}
+
+// A Series says in which series a family would be told; no labels: in all that it has.
+type Series struct {
+	Family string        `json:"family"`
+	Labels policy.Labels `json:"labels"`
 }
 
 // Diff tells what documents would change for the targets of now, if they were there in
@@ -92,7 +99,7 @@ func (c *Controller) Diff(files []policy.File) ([]Difference, error) {
 	out := []Difference{}
 	for _, t := range targets {
 		before, after := c.plan.For(t, now), plan.For(t, now)
-		d := Difference{t, []string{}, []string{}, []Ratio{}}
+		d := Difference{t, []string{}, []string{}, []Ratio{}, []Series{}}
 		for _, f := range c.families {
 			old, was := before[f.Name]
 			w, is := after[f.Name]
@@ -104,8 +111,11 @@ func (c *Controller) Diff(files []policy.File) ([]Difference, error) {
 			if is && (was && w.Ratio != old.Ratio || !was && w.Ratio < 1) {
 				d.Ratios = append(d.Ratios, Ratio{f.Name, w.Ratio})
 			}
+			if is && !w.Labels.Equal(old.Labels) {
+				d.Labels = append(d.Labels, Series{f.Name, w.Labels})
+			}
 		}
-		if len(d.On)+len(d.Off)+len(d.Ratios) > 0 {
+		if len(d.On)+len(d.Off)+len(d.Ratios)+len(d.Labels) > 0 {
 			out = append(out, d)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 var families = []*metric.Family{
 	{Name: "cpu_usage", Class: metric.CPU, Tier: metric.File},
 	{Name: "runq_latency", Class: metric.CPU, Tier: metric.Event, Kind: metric.Histogram},
-	{Name: "block_latency", Class: metric.Disk, Tier: metric.Event, Kind: metric.Histogram, OnDemand: true},
+	{Name: "block_latency", Class: metric.Disk, Tier: metric.Event, Kind: metric.Histogram, OnDemand: true, Labels: []metric.Label{{Name: "operation", Values: []string{"read", "write"}}}},
 }
 
 // An engine keeps the plan that it was given.

@@ -16,26 +16,28 @@ type Wish struct {
 	Families []string      `json:"families"` // names, classes, tiers, all
 	Ratio    float64       `json:"ratio"`    // share of events: 1: on, 0: off
 	Form     string        `json:"form"`     // policy.SumForm, policy.HistogramForm, or as the families are
+	Labels   policy.Labels `json:"labels"`   // the series in which they are told; nil: all
 	For      time.Duration `json:"for"`      // 0: until it is unset, or the end of the run
 	Why      string        `json:"why"`
 }
 
 // A Change is a recorded event.
 type Change struct {
-	ID         int64     `json:"id"`
-	Time       time.Time `json:"time"`
-	Action     string    `json:"action"`       // set, unset, end (its time was over), reload (of files), give up, give back (the governor), stop (an application probe was hit too often)
-	Of         int64     `json:"of,omitempty"` // unset, end: the change that is over
-	Selector   string    `json:"selector,omitempty"`
-	Document   string    `json:"document,omitempty"` // in place of a selector: kind/name of what was applied
-	Families   []string  `json:"families,omitempty"` // as they were asked for
-	Ratio      float64   `json:"ratio"`
-	Form       string    `json:"form,omitempty"`
-	Until      time.Time `json:"until,omitzero"`
-	Why        string    `json:"why,omitempty"`
-	Who        Who       `json:"who"`
-	Generation int64     `json:"generation"`      // of the plan that it led to
-	Fault      string    `json:"fault,omitempty"` // what of that plan is not in force; not recorded
+	ID         int64         `json:"id"`
+	Time       time.Time     `json:"time"`
+	Action     string        `json:"action"`       // set, unset, end (its time was over), reload (of files), give up, give back (the governor), stop (an application probe was hit too often)
+	Of         int64         `json:"of,omitempty"` // unset, end: the change that is over
+	Selector   string        `json:"selector,omitempty"`
+	Document   string        `json:"document,omitempty"` // in place of a selector: kind/name of what was applied
+	Families   []string      `json:"families,omitempty"` // as they were asked for
+	Ratio      float64       `json:"ratio"`
+	Form       string        `json:"form,omitempty"`
+	Labels     policy.Labels `json:"labels,omitzero"`
+	Until      time.Time     `json:"until,omitzero"`
+	Why        string        `json:"why,omitempty"`
+	Who        Who           `json:"who"`
+	Generation int64         `json:"generation"`      // of the plan that it led to
+	Fault      string        `json:"fault,omitempty"` // what of that plan is not in force; not recorded
 
 	Unsupported []Unsupported `json:"unsupported,omitempty"` // what it switches on in vain; not recorded
 }
@@ -77,7 +79,7 @@ func (c *Controller) Set(w Wish, who Who) (Change, error) {
 	if err != nil {
 		return Change{}, &RefusedError{err}
 	}
-	x := Change{Selector: w.Selector, Families: w.Families, Ratio: w.Ratio, Form: w.Form, Why: w.Why, Who: who}
+	x := Change{Selector: w.Selector, Families: w.Families, Ratio: w.Ratio, Form: w.Form, Labels: w.Labels, Why: w.Why, Who: who}
 	return c.set(x, w.For, []policy.Rule{rule})
 }
 
@@ -187,6 +189,9 @@ func (c *Controller) rule(w Wish) (policy.Rule, error) {
 		var wants []policy.Want
 		if err == nil {
 			wants, err = policy.InForm(w.Form, word, families, w.Ratio, c.families)
+		}
+		if err == nil {
+			wants, err = policy.Labelled(word, wants, w.Labels, c.families)
 		}
 		faults = append(faults, err)
 		rule.Wants = append(rule.Wants, wants...)

@@ -77,8 +77,16 @@ func (d *decoder) decodeStruct(node *yaml.Node, v reflect.Value, key string) {
 }
 
 func (d *decoder) decodeMap(node *yaml.Node, v reflect.Value, key string) {
-	if node.Kind != yaml.MappingNode {
-		d.add(node.Line, key, "want a mapping (lines of key: value), have "+shape(node))
+	want, lists := "a mapping (lines of key: value)", v.Type().Elem().Kind() == reflect.Slice
+	if lists {
+		want = "a list, such as [a, b], or " + want
+	}
+	switch {
+	case node.Kind == yaml.SequenceNode && lists:
+		d.decodeKeys(node, v, key)
+		return
+	case node.Kind != yaml.MappingNode:
+		d.add(node.Line, key, fmt.Sprintf("want %s, have %s", want, shape(node)))
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
@@ -87,6 +95,26 @@ func (d *decoder) decodeMap(node *yaml.Node, v reflect.Value, key string) {
 		d.decode(value, item, path)
 		v.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), item)
 	})
+}
+
+// decodeKeys puts a list of keys into a map of lists, each with no list of its own.
+func (d *decoder) decodeKeys(node *yaml.Node, v reflect.Value, key string) {
+	v.Set(reflect.MakeMap(v.Type()))
+	for i, item := range node.Content {
+		name := reflect.New(v.Type().Key()).Elem()
+		faults := len(d.faults.kept) + d.faults.dropped
+		d.decode(item, name, fmt.Sprintf("%s[%d]", key, i))
+		if len(d.faults.kept)+d.faults.dropped > faults {
+			continue
+		}
+		path := key + "." + name.String()
+		if first, twice := d.lines[path]; twice {
+			d.add(item.Line, path, fmt.Sprintf("given twice, first on line %d; remove one", first))
+			continue
+		}
+		d.lines[path] = item.Line
+		v.SetMapIndex(name, reflect.Zero(v.Type().Elem()))
+	}
 }
 
 // pairs calls fn for each key of a mapping that is there for the first time.

@@ -65,7 +65,7 @@ func Read(path string, into any, o Options) (*Document, error) {
 // value. Fields may be strings, booleans, numbers, time.Duration, anything that
 // is an encoding.TextUnmarshaler, and slices, string maps, pointers and structs
 // of these; a struct that is a TextUnmarshaler, too, may be written as a mapping or
-// as one value. The error joins Faults in the order of their lines; *into is then
+// as one value, and a map of lists as a list of its keys, whose lists are nil then. The error joins Faults in the order of their lines; *into is then
 // partly filled and of no use. A document without content is an empty mapping.
 func Parse(file string, data []byte, into any, o Options) (*Document, error) {
 	d := &decoder{Document: Document{File: file, lines: map[string]int{}}, options: o}

@@ -26,16 +26,17 @@ func (p *power) UnmarshalText(text []byte) error {
 }
 
 type sample struct {
-	Listen   string           `yaml:"listen"`
-	Other    string           `yaml:"other"`
-	Interval time.Duration    `yaml:"interval"`
-	Families []string         `yaml:"families"`
-	Count    int              `yaml:"count"`
-	Limit    *uint32          `yaml:"limit"`
-	Pprof    bool             `yaml:"pprof"`
-	Size     power            `yaml:"size"`
-	Sizes    map[string]power `yaml:"sizes"`
-	Rules    []rule           `yaml:"rules"`
+	Listen   string              `yaml:"listen"`
+	Other    string              `yaml:"other"`
+	Interval time.Duration       `yaml:"interval"`
+	Families []string            `yaml:"families"`
+	Count    int                 `yaml:"count"`
+	Limit    *uint32             `yaml:"limit"`
+	Pprof    bool                `yaml:"pprof"`
+	Size     power               `yaml:"size"`
+	Sizes    map[string]power    `yaml:"sizes"`
+	Rules    []rule              `yaml:"rules"`
+	Labels   map[string][]string `yaml:"labels"`
 	Hidden   string
 }
 
@@ -167,6 +168,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	f.Add([]byte("labels: [a, b, a]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var v sample
 		d, err := Parse("f.yaml", data, &v, Options{Nearest: firstLetters})
@@ -200,6 +202,41 @@ func TestOneValueOrMapping(t *testing.T) {
 	_, err := Parse("f", []byte("places: [{nam: b}, [c]]"), &got, Options{})
 	if want := "f:1:places[0].nam: unknown key\nf:1:places[1]: want one value, have a list"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// A map of lists may be written as a list of its keys.
+func TestListOfKeys(t *testing.T) {
+	type lists struct {
+		Labels map[string][]string `yaml:"labels"`
+	}
+	for text, want := range map[string]map[string][]string{
+		"labels: [a, b]":            {"a": nil, "b": nil},
+		"labels: []":                {},
+		"labels: {a: [x], b: []}":   {"a": {"x"}, "b": {}},
+		"labels: {a: ['*'], b: []}": {"a": {"*"}, "b": {}},
+		"":                          nil,
+	} {
+		var got lists
+		d, err := Parse("f", []byte(text), &got, Options{})
+		if diff := cmp.Diff(want, got.Labels); diff != "" || err != nil {
+			t.Errorf("%s: %v %s", text, err, diff)
+		} else if want["a"] == nil && len(want) == 2 && d.Line("labels.b") != 1 {
+			t.Errorf("%s: the line of a key is not known", text)
+		}
+	}
+	for text, want := range map[string]string{
+		"labels: [a, a]":    "f:1:labels.a: given twice, first on line 1; remove one",
+		"labels: [a, 1]":    "f:1:labels[1]: want text in quotes, have 1",
+		"labels: [[a]]":     "f:1:labels[0]: want text, have a list",
+		"labels: {a: x}":    `f:1:labels.a: want a list, such as [a, b], have "x"`,
+		"labels: a":         `f:1:labels: want a list, such as [a, b], or a mapping (lines of key: value), have "a"`,
+		"labels: {a: [[]]}": "f:1:labels.a[0]: want text, have a list",
+	} {
+		_, err := Parse("f", []byte(text), &lists{}, Options{})
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
 	}
 }
 

@@ -150,6 +150,19 @@ func (f *Family) Unsampled() string {
 	return "its programs follow things from their beginning to their end, which a sample would tear apart"
 }
 
+// Unsummed says why the family's series cannot be summed over a label, "" when they can.
+func (f *Family) Unsummed() string {
+	switch {
+	case len(f.Labels) == 0:
+		return "has no labels"
+	case f.Tier == Self:
+		return "is what the agent tells of itself, always in full"
+	case f.Kind == Gauge && (f.Over != "" || f.Unit == Ratio):
+		return "is a mean, and means do not add up"
+	}
+	return ""
+}
+
 // A PerfEvent is a counter of perf_event_open(2): perf_event_attr.type and config.
 type PerfEvent struct {
 	Type   uint32

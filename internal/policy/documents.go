@@ -82,9 +82,10 @@ type policyFile struct {
 
 // A familyEntry is written as a name, or as a mapping with more about it.
 type familyEntry struct {
-	Name  string   `yaml:"name"`
-	Ratio *float64 `yaml:"ratio"`
-	Form  string   `yaml:"form"`
+	Name   string   `yaml:"name"`
+	Ratio  *float64 `yaml:"ratio"`
+	Form   string   `yaml:"form"`
+	Labels Labels   `yaml:"labels"`
 }
 
 func (e *familyEntry) UnmarshalText(text []byte) error { e.Name = string(text); return nil }

@@ -95,7 +95,7 @@ func TestMoreSpecificWins(t *testing.T) {
 		policyOf("gone", "selector: {pods: [web-1]}, families: [block_latency], interval: 100ms, until: 2020-01-01T00:00:00Z"),
 		policyOf("quick", "selector: {kinds: [service]}, families: [block_latency, {name: all, ratio: 0}], interval: 500ms"),
 	}
-	base := []Rule{{Origin: "--families", Wants: []Want{{"block_latency", 1}}}}
+	base := []Rule{{Origin: "--families", Wants: []Want{{Family: "block_latency", Ratio: 1}}}}
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	var first Plan
 	for i := range 50 {
@@ -151,7 +151,9 @@ func TestExplainIsFor(t *testing.T) {
 	for range 200 {
 		var p Plan
 		for range r.IntN(12) {
-			rule := Rule{Select: Selector{Namespaces: []string{string(rune('a' + r.IntN(3)))}}, Wants: []Want{{families[r.IntN(4)].Name, float64(r.IntN(2))}}}
+			rule := Rule{Select: Selector{Namespaces: []string{string(rune('a' + r.IntN(3)))}}, Wants: []Want{{
+				Family: families[r.IntN(4)].Name, Ratio: float64(r.IntN(2)), Labels: []Labels{nil, {}, {"kind": {"a"}}}[r.IntN(3)],
+			}}}
 			if r.IntN(3) == 0 {
 				rule.Until = now.Add(time.Duration(r.IntN(3)-1) * time.Second)
 			}
@@ -161,7 +163,7 @@ func TestExplainIsFor(t *testing.T) {
 		got := map[string]Want{}
 		for _, why := range p.Explain(target, now) {
 			if why.Ratio > 0 {
-				got[why.Family] = Want{why.Family, why.Ratio}
+				got[why.Family] = Want{Family: why.Family, Ratio: why.Ratio, Labels: why.Labels}
 			}
 		}
 		if d := cmp.Diff(p.For(target, now), got); d != "" {
@@ -237,7 +239,9 @@ func FuzzParse(f *testing.F) {
 		plan := Make(Wishes{Interval: time.Second, Documents: d}, 1, time.Time{})
 		for _, r := range plan.Rules {
 			for _, w := range r.Wants {
-				if !slices.ContainsFunc(all, func(f *metric.Family) bool { return f.Name == w.Family && CheckRatio(w.Ratio, f) == nil }) {
+				if !slices.ContainsFunc(all, func(f *metric.Family) bool {
+					return f.Name == w.Family && CheckRatio(w.Ratio, f) == nil && CheckLabels(w.Labels, f) == nil
+				}) {
 					t.Errorf("accepted %+v", w)
 				}
 			}

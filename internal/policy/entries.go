@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,10 +57,19 @@ func (r *reader) entries(d *document.Document, list []familyEntry) []Entry {
 			r.fault(d, fmt.Sprintf("spec.families[%d].form", i), "%v", err)
 			continue
 		}
+		if wants, err = Labelled(e.Name, wants, e.Labels, r.catalogue); err != nil {
+			at := fmt.Sprintf("spec.families[%d].labels", i)
+			var f *labelFault
+			if errors.As(err, &f) {
+				at += f.at
+			}
+			r.fault(d, at, "%v", err)
+			continue
+		}
 		entry := ranked{Entry{Line: d.Line(key), Wants: wants}, breadth(e.Name, r.catalogue)}
 		for _, other := range out {
-			if both := contradiction(other.Entry, entry.Entry); both != "" && other.breadth == entry.breadth {
-				r.fault(d, key, "%s has another ratio on line %d; remove one", both, other.Line)
+			if both, what := contradiction(other.Entry, entry.Entry); both != "" && other.breadth == entry.breadth {
+				r.fault(d, key, "%s has %s on line %d; remove one", both, what, other.Line)
 			}
 		}
 		out = append(out, entry)
@@ -78,7 +88,7 @@ func (r *reader) appEntry(d *document.Document) Entry {
 	e := Entry{Line: d.Line("spec.probes")}
 	for _, f := range r.catalogue {
 		if f.Tier == metric.App {
-			e.Wants = append(e.Wants, Want{f.Name, 1})
+			e.Wants = append(e.Wants, Want{Family: f.Name, Ratio: 1})
 		}
 	}
 	return e
@@ -120,14 +130,20 @@ func Sampled(word string, families []*metric.Family, ratio float64) ([]*metric.F
 	return nil, fault
 }
 
-// contradiction is a family about which two entries disagree.
-func contradiction(a, b Entry) string {
+// contradiction is a family about which two entries disagree, and what a says otherwise.
+func contradiction(a, b Entry) (family, what string) {
 	for _, w := range b.Wants {
-		if slices.ContainsFunc(a.Wants, func(v Want) bool { return v.Family == w.Family && v.Ratio != w.Ratio }) {
-			return w.Family
+		for _, v := range a.Wants {
+			switch {
+			case v.Family != w.Family:
+			case v.Ratio != w.Ratio:
+				return w.Family, "another ratio"
+			case !v.Labels.Equal(w.Labels):
+				return w.Family, "other labels"
+			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // all is one entry that says what the policy's entries come to.
@@ -153,7 +169,7 @@ func (r *reader) checkOverlap(a, b *written) {
 	if slices.Compare(a.policy.Selector.rank(), b.policy.Selector.rank()) != 0 || !a.policy.Selector.meet(&b.policy.Selector) {
 		return
 	}
-	if family := contradiction(a.policy.all(), b.policy.all()); family != "" {
+	if family, _ := contradiction(a.policy.all(), b.policy.all()); family != "" {
 		r.fault(b.document, "spec.selector", "overlaps with %s:%d (%s), which is as specific and wants %s otherwise; narrow one of them",
 			a.policy.File, a.policy.Line, a.policy.Name, family)
 	}

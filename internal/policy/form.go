@@ -25,17 +25,17 @@ func InForm(form, word string, families []*metric.Family, ratio float64, catalog
 		var err error
 		switch form {
 		case "":
-			out = append(out, Want{f.Name, ratio})
+			out = append(out, Want{Family: f.Name, Ratio: ratio})
 		case SumForm:
 			if !is {
-				out = append(out, Want{f.Name, ratio})
+				out = append(out, Want{Family: f.Name, Ratio: ratio})
 				break
 			}
-			out = append(out, Want{f.Name, 0})
+			out = append(out, Want{Family: f.Name})
 			out, err = appendSum(out, f, ratio, catalogue)
 		case HistogramForm:
 			if is {
-				out = append(out, Want{f.Name, ratio})
+				out = append(out, Want{Family: f.Name, Ratio: ratio})
 				break
 			}
 			err = fmt.Errorf("%s has no distribution%s", f.Name, distributionOf(f, catalogue))
@@ -64,7 +64,7 @@ func appendSum(out []Want, f *metric.Family, ratio float64, catalogue []*metric.
 		return out, err
 	}
 	out = slices.DeleteFunc(out, func(w Want) bool { return w.Family == f.Sum })
-	return append(out, Want{f.Sum, ratio}), nil
+	return append(out, Want{Family: f.Sum, Ratio: ratio}), nil
 }
 
 // distributionOf names what has the distribution of a counter.

@@ -22,14 +22,14 @@ func TestInForm(t *testing.T) {
 		want       []Want
 		fault      string
 	}{
-		"as they are":          {"", "cpu", 1, []Want{{"delay", 1}, {"latency", 1}, {"slice", 1}}, ""},
-		"sum of a histogram":   {"sum", "latency", 1, []Want{{"latency", 0}, {"delay", 1}}, ""},
-		"sum of a counter":     {"sum", "bytes", 1, []Want{{"bytes", 1}}, ""},
+		"as they are":          {"", "cpu", 1, []Want{{Family: "delay", Ratio: 1}, {Family: "latency", Ratio: 1}, {Family: "slice", Ratio: 1}}, ""},
+		"sum of a histogram":   {"sum", "latency", 1, []Want{{Family: "latency"}, {Family: "delay", Ratio: 1}}, ""},
+		"sum of a counter":     {"sum", "bytes", 1, []Want{{Family: "bytes", Ratio: 1}}, ""},
 		"no sum":               {"sum", "slice", 1, nil, "slice is a histogram, and no family is its sum; remove the form"},
-		"sums of a class":      {"sum", "cpu", 1, []Want{{"latency", 0}, {"delay", 1}, {"slice", 0}}, ""},
+		"sums of a class":      {"sum", "cpu", 1, []Want{{Family: "latency"}, {Family: "delay", Ratio: 1}, {Family: "slice", Ratio: 0}}, ""},
 		"a sampled sum":        {"sum", "latency", 0.1, nil, "delay cannot be sampled: it is read once a window and costs nothing between, so that a share of it would not cost less; want 0 (off) or 1 (on), have 0.1"},
-		"histogram":            {"histogram", "latency", 0.1, []Want{{"latency", 0.1}}, ""},
-		"histograms":           {"histogram", "cpu", 1, []Want{{"latency", 1}, {"slice", 1}}, ""},
+		"histogram":            {"histogram", "latency", 0.1, []Want{{Family: "latency", Ratio: 0.1}}, ""},
+		"histograms":           {"histogram", "cpu", 1, []Want{{Family: "latency", Ratio: 1}, {Family: "slice", Ratio: 1}}, ""},
 		"no distribution":      {"histogram", "bytes", 1, nil, "bytes has no distribution; remove the form"},
 		"its distribution":     {"histogram", "delay", 1, nil, "delay has no distribution: latency has that"},
 		"no histogram of many": {"histogram", "network", 1, nil, "nothing of network has the form histogram"},

@@ -48,10 +48,11 @@ type Rule struct {
 }
 
 // A Want is one family in a plan. Ratio is the share of events to look at: 1
-// all of them, 0 switches the family off.
+// all of them, 0 switches the family off. Labels says in which series it is told; nil: all.
 type Want struct {
 	Family string
 	Ratio  float64
+	Labels Labels
 }
 
 // For is what the plan wants of target t at time now: by family name, without
@@ -81,6 +82,7 @@ func (r *Rule) applies(t *metric.Target, now time.Time) bool {
 type Reason struct {
 	Family string    `json:"family"`
 	Ratio  float64   `json:"ratio"`
+	Labels Labels    `json:"labels,omitzero"`  // the series in which it is told; absent: all
 	Policy string    `json:"policy"`           // its name, or where else the rule was written
 	Line   int       `json:"line"`             // of the policy's file; 0: the rule is in none
 	Origin string    `json:"origin,omitempty"` // file:line, or the flag
@@ -103,7 +105,7 @@ func (p *Plan) Explain(t *metric.Target, now time.Time) []Reason {
 			name = r.Origin
 		}
 		for _, w := range r.Wants {
-			last[w.Family] = Reason{Family: w.Family, Ratio: w.Ratio, Policy: name, Line: r.Line, Origin: r.Origin, Until: r.Until}
+			last[w.Family] = Reason{Family: w.Family, Ratio: w.Ratio, Labels: w.Labels, Policy: name, Line: r.Line, Origin: r.Origin, Until: r.Until}
 		}
 	}
 	out := make([]Reason, 0, len(last))

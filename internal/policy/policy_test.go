@@ -101,17 +101,17 @@ func TestLaterRulesWin(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	want := func(names ...string) (w []Want) {
 		for _, n := range names {
-			w = append(w, Want{n, 1})
+			w = append(w, Want{Family: n, Ratio: 1})
 		}
 		return w
 	}
 	p := Plan{Rules: []Rule{
 		{Wants: want("a", "b", "c")},
-		{Select: Selector{Containers: []string{"redis*"}}, Wants: []Want{{"b", 0.1}, {"c", 0}}},
+		{Select: Selector{Containers: []string{"redis*"}}, Wants: []Want{{Family: "b", Ratio: 0.1}, {Family: "c", Ratio: 0}}},
 		{Select: Selector{Namespaces: []string{"shop"}}, Wants: want("d"), Until: now.Add(time.Minute)},
 	}}
 	redis := &metric.Target{Kind: metric.Container, Container: "redis-0", Namespace: "shop"}
-	if d := cmp.Diff(map[string]Want{"a": {"a", 1}, "b": {"b", 0.1}, "d": {"d", 1}}, p.For(redis, now)); d != "" {
+	if d := cmp.Diff(map[string]Want{"a": {Family: "a", Ratio: 1}, "b": {Family: "b", Ratio: 0.1}, "d": {Family: "d", Ratio: 1}}, p.For(redis, now)); d != "" {
 		t.Error(d)
 	}
 	later := now.Add(time.Minute)

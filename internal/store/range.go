@@ -64,7 +64,8 @@ type Row struct {
 	Error float64
 }
 
-// Label is the row's label values in one word: "read", "read,sda", "".
+// Label is the row's label values in one word: "read", "read,sda"; ",sda" where the first
+// is summed over; "".
 func (r *Row) Label() string {
 	if r.Labels[1] == "" {
 		return r.Labels[0]
