@@ -262,7 +262,7 @@ func TestDocs(t *testing.T) {
 		files = append(files, File{"policies.md", []byte(block)})
 	}
 	d, err := Parse(files, catalogue.Families())
-	if err != nil || len(d.Policies) != 2 || len(d.Critical) != 1 || len(files) != 4 {
+	if err != nil || len(d.Policies) != 3 || len(d.Critical) != 1 || len(files) != 5 {
 		t.Errorf("%d documents, %+v, %v", len(files), d.Policies, err)
 	}
 }
