@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"viperprobe.dev/viperprobe/test/rig"
 )
@@ -13,14 +14,19 @@ type question struct {
 	beside             []string // families of the same hook that are wanted whole
 }
 
-func questions() []question {
-	return []question{
+// questions are those of the families asked about; shared are those with families beside,
+// too.
+func (b *bench) questions(shared bool) []question {
+	all := []question{
 		{"runq_latency", "ping", "two processes that hand a byte to each other on one CPU", nil},
 		{"syscalls", "call", "a loop of getppid", nil},
 		{"user_faults", "touch", "a loop over fresh memory", nil},
 		{"page_cache_lookups", "read", "a loop of pread of cached pages", nil},
-		{"runq_latency", "ping", "the same, oncpu_slice wanted whole (shared)", []string{"oncpu_slice"}},
+		{"runq_latency", "ping", "the same, oncpu_slice wanted whole (shared)", []string{timeslices}},
 	}
+	return slices.DeleteFunc(all, func(q question) bool {
+		return len(q.beside) > 0 && !shared || len(b.families) > 0 && !slices.Contains(b.families, q.family)
+	})
 }
 
 // A line is what a family cost in each mode.
@@ -34,9 +40,9 @@ type line struct {
 // cost measures, for each family alone on its hook and for one that shares it, what
 // its programs take, and what the load feels of it.
 func (b *bench) cost() error {
-	for _, q := range questions() {
+	for _, q := range b.questions(true) {
 		l := line{q, map[mode][]float64{}, map[mode][]float64{}, map[mode][]float64{}}
-		all := modes()
+		all := append(b.modes(), never)
 		for round := range b.rounds {
 			for i := range all {
 				m := all[(i+round)%len(all)]
@@ -62,7 +68,7 @@ func (b *bench) measure(l *line, m mode) error {
 	if err != nil {
 		return err
 	}
-	r, err := start(b.subject.group, l.role, b.limit)
+	r, err := start(b.subject.group, l.role, b.limit, 0)
 	if err != nil {
 		return err
 	}
@@ -71,29 +77,24 @@ func (b *bench) measure(l *line, m mode) error {
 		return err
 	}
 	l.cpu[m], l.p50[m] = append(l.cpu[m], (after-before)*1e9/float64(r.Ops)), append(l.p50[m], r.P50)
-	if m.kind == "off" {
+	if m == nobody {
 		return nil
 	}
-	ns, err := b.subject.handler(l.family, l.role, b.limit)
+	ns, err := b.subject.handler(l.question, m, b.limit)
 	l.handler[m] = append(l.handler[m], ns)
 	return err
 }
 
 func (b *bench) printCost(l *line) {
 	fmt.Printf("\n## %s: %s\n\n| looked at | handler, ns over an empty program | gone | load: p50 of a unit, ns | added | CPU a unit, ns | added |\n|---|--:|--:|--:|--:|--:|--:|\n", l.family, l.load)
-	nobody := mode{"off", 0}
 	whole, p50, cpu := rig.Median(l.handler[mode{"windows", 1}]), rig.Median(l.p50[nobody]), rig.Median(l.cpu[nobody])
 	fmt.Printf("| nothing attached | 0 | 100 %% | %.0f | | %.0f | |\n", p50, cpu)
-	for _, m := range modes() {
+	for _, m := range append(b.modes(), never) {
 		if m == nobody || len(l.p50[m]) == 0 {
 			continue
 		}
-		name := m.kind + ", " + number(m.ratio)
-		if m.ratio == 1 {
-			name = "everything"
-		}
 		ns := rig.Median(l.handler[m])
-		fmt.Printf("| %s | %.1f | %.0f %% | %.0f | %+.0f | %.0f | %+.0f |\n", name, ns, 100*(1-ns/whole), rig.Median(l.p50[m]), rig.Median(l.p50[m])-p50, rig.Median(l.cpu[m]), rig.Median(l.cpu[m])-cpu)
+		fmt.Printf("| %s | %.1f | %.0f %% | %.0f | %+.0f | %.0f | %+.0f |\n", m, ns, 100*(1-ns/whole), rig.Median(l.p50[m]), rig.Median(l.p50[m])-p50, rig.Median(l.cpu[m]), rig.Median(l.cpu[m])-cpu)
 	}
 }
 

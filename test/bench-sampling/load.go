@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -14,16 +15,18 @@ import (
 	"viperprobe.dev/viperprobe/test/rig"
 )
 
-// Loads are this program again, in a cgroup of their own, for a given time.
+// Loads are this program again, in a cgroup of their own, for a given time: closed loops
+// without a gap, else units that a clock has due at random, so long apart in the mean.
 const (
 	roleEnv = "VIPERPROBE_SAMPLING_ROLE"
 	timeEnv = "VIPERPROBE_SAMPLING_TIME"
+	gapEnv  = "VIPERPROBE_SAMPLING_GAP"
 )
 
 // A run is what a load did.
 type run struct {
 	Ops int     // units of the load
-	P50 float64 // ns a unit, of batches
+	P50 float64 // ns a unit, of batches; closed loops only
 }
 
 // batch is how many units are timed together: reading the clock must cost little.
@@ -39,26 +42,58 @@ func play(role string) error {
 	if err != nil {
 		return err
 	}
+	gap, err := time.ParseDuration(os.Getenv(gapEnv))
+	if err != nil {
+		return err
+	}
 	unit, end, err := roles[role]()
 	if err != nil {
 		return err
 	}
+	var r run
+	if gap > 0 {
+		r, err = paced(unit, limit, gap)
+	} else {
+		r, err = closed(unit, limit)
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+		return err
+	}
+	return end()
+}
+
+// closed does one unit after the other.
+func closed(unit func() error, limit time.Duration) (run, error) {
 	times, began := []time.Duration{}, time.Now()
 	for at := began; at.Sub(began) < limit; {
 		for range batch {
 			if err := unit(); err != nil {
-				return err
+				return run{}, err
 			}
 		}
 		now := time.Now()
 		times, at = append(times, now.Sub(at)), now
 	}
 	slices.Sort(times)
-	n := len(times) * batch
-	if err := json.NewEncoder(os.Stdout).Encode(run{n, float64(times[len(times)/2]) / batch}); err != nil {
-		return err
+	return run{len(times) * batch, float64(times[len(times)/2]) / batch}, nil
+}
+
+// paced does a unit when it is due, or as soon as what was due before it is done. It waits
+// by looking at the clock, which is no system call.
+func paced(unit func() error, limit, gap time.Duration) (r run, err error) {
+	began := time.Now()
+	for due := 0.0; due < float64(limit); due += rand.ExpFloat64() * float64(gap) {
+		for float64(time.Since(began)) < due {
+		}
+		if err := unit(); err != nil {
+			return r, err
+		}
+		r.Ops++
 	}
-	return end()
+	return r, nil
 }
 
 var roles = map[string]func() (unit, end func() error, err error){"ping": ping, "call": call, "touch": touch, "read": read}
@@ -120,14 +155,14 @@ func ping() (unit, end func() error, err error) {
 }
 
 // start runs a load in a cgroup, on CPU 0, until its end.
-func start(g *rig.Group, role string, limit time.Duration) (run, error) {
+func start(g *rig.Group, role string, limit, gap time.Duration) (run, error) {
 	var r run
 	self, err := os.Executable()
 	if err != nil {
 		return r, err
 	}
 	cmd := rig.Pinned("0", self)
-	cmd.Env = append(os.Environ(), roleEnv+"="+role, timeEnv+"="+limit.String(), "GOMAXPROCS=1", "GOGC=off")
+	cmd.Env = append(os.Environ(), roleEnv+"="+role, timeEnv+"="+limit.String(), gapEnv+"="+gap.String(), "GOMAXPROCS=1", "GOGC=off")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

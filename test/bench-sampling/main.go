@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ type bench struct {
 	rounds, repeats int
 	limit           time.Duration
 	picture         string
+	families        []string // those asked about
+	ratios          []float64
 	subject         *subject
 	lines           []line
 	redis           []response
@@ -37,9 +40,20 @@ func main() {
 	only := flag.String("only", "cost,redis,estimates", "sections to run")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds of each comparison, in turn")
 	flag.IntVar(&b.repeats, "repeats", 50, "estimates of each family")
-	flag.DurationVar(&b.limit, "limit", 300*time.Millisecond, "how long each load runs")
+	flag.DurationVar(&b.limit, "limit", 500*time.Millisecond, "how long each load runs; periods of windows are 100 ms")
+	ratios := flag.String("ratios", "0.5,0.25,0.1,0.05,0.01", "ratios of the sections cost and redis")
 	flag.StringVar(&b.picture, "picture", "", "write a picture (SVG) of costs and response here")
+	families := flag.String("families", "", "families of the sections cost and estimates, where not all, with commas between them")
 	flag.Parse()
+	b.families = strings.FieldsFunc(*families, func(r rune) bool { return r == ',' })
+	for word := range strings.SplitSeq(*ratios, ",") {
+		ratio, err := strconv.ParseFloat(word, 64)
+		if err != nil || ratio <= 0 || ratio >= 1 {
+			fmt.Fprintf(os.Stderr, "bench-sampling: ratio %q: want numbers between 0 and 1\n", word)
+			os.Exit(2)
+		}
+		b.ratios = append(b.ratios, ratio)
+	}
 	if err := b.run(strings.Split(*only, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-sampling: FAILED:", err)
 		os.Exit(1)

@@ -28,7 +28,7 @@ func (b *bench) response() error {
 	all := []string{"runq_latency", "oncpu_slice", "syscalls", "syscall_errors", "user_faults", "page_cache_lookups", "udp_datagrams"}
 	for _, r := range []response{{name: "runq_latency", families: []string{"runq_latency"}}, {name: "syscalls", families: []string{"syscalls"}}, {name: "seven families", families: all}} {
 		r.p50, r.rate = map[mode][]float64{}, map[mode][]float64{}
-		ms := modes()
+		ms := b.modes()
 		for round := range b.rounds {
 			for i := range ms {
 				m := ms[(i+round)%len(ms)]
@@ -43,23 +43,16 @@ func (b *bench) response() error {
 			}
 		}
 		b.redis = append(b.redis, r)
-		r.print()
+		r.print(ms)
 	}
 	return nil
 }
 
-func (r *response) print() {
+func (r *response) print(ms []mode) {
 	fmt.Printf("\n## Redis, GET over 50 connections on loopback: %s\n\n| looked at | p50, us | requests/s | against nothing attached |\n|---|--:|--:|--:|\n", r.name)
-	base := rig.Median(r.rate[mode{"off", 0}])
-	for _, m := range modes() {
-		name := m.kind + ", " + number(m.ratio)
-		switch m.ratio {
-		case 0:
-			name = "nothing attached"
-		case 1:
-			name = "everything"
-		}
-		fmt.Printf("| %s | %.0f | %.0f | %+.1f %% |\n", name, rig.Median(r.p50[m]), rig.Median(r.rate[m]), 100*(rig.Median(r.rate[m])/base-1))
+	base := rig.Median(r.rate[nobody])
+	for _, m := range ms {
+		fmt.Printf("| %s | %.0f | %.0f | %+.1f %% |\n", m, rig.Median(r.p50[m]), rig.Median(r.rate[m]), 100*(rig.Median(r.rate[m])/base-1))
 	}
 }
 

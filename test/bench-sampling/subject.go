@@ -26,22 +26,37 @@ type mode struct {
 	ratio float64
 }
 
-// Periods of windows: many of them in a short run where costs are measured; where
-// estimates are, what the agent has at an interval of a second.
-const (
-	shortPeriod = 20 * time.Millisecond
-	period      = 100 * time.Millisecond
+// period is that of windows: what the agent has at an interval of a second.
+const period = 100 * time.Millisecond
+
+// nobody is the mode in which nothing is attached, never that in which the window stays
+// closed: what is left of a family's cost by windows at least.
+var (
+	nobody = mode{"off", 0}
+	never  = mode{"windows", 0}
 )
 
 // modes are all that are compared, everything first.
-func modes() []mode {
-	all := []mode{{"off", 0}, {"windows", 1}}
+func (b *bench) modes() []mode {
+	all := []mode{nobody, {"windows", 1}}
 	for _, kind := range []string{"windows", "1 in n"} {
-		for _, ratio := range []float64{0.5, 0.25, 0.1, 0.05, 0.01} {
+		for _, ratio := range b.ratios {
 			all = append(all, mode{kind, ratio})
 		}
 	}
 	return all
+}
+
+func (m mode) String() string {
+	switch {
+	case m == nobody:
+		return "nothing attached"
+	case m == never:
+		return "windows, never open"
+	case m.ratio == 1:
+		return "everything"
+	}
+	return m.kind + ", " + number(m.ratio)
 }
 
 // A subject is a cgroup that is measured by package probe itself.
@@ -50,11 +65,10 @@ type subject struct {
 	families map[string]*metric.Family
 	group    *rig.Group
 	slot     uint32
-	period   time.Duration
 }
 
 func newSubject(h *cgroup.Host) (*subject, error) {
-	s := &subject{period: shortPeriod, families: map[string]*metric.Family{}}
+	s := &subject{families: map[string]*metric.Family{}}
 	families := catalogue.Families()
 	for _, f := range families {
 		s.families[f.Name] = f
@@ -86,21 +100,26 @@ func (s *subject) close() error {
 
 func nothing([]*metric.Family) {}
 
+// closer is a family that nobody wants here: the window of it alone keeps others closed.
+const closer = "udp_bytes"
+
 // apply has the named families looked at as m says, and those of beside whole.
 func (s *subject) apply(m mode, names []string, beside ...string) error {
-	if m.kind == "off" {
-		return errors.Join(s.set.Windows(nil, s.period, nothing), s.set.Want(nil))
+	if m == nobody {
+		return errors.Join(s.set.Windows(nil, period, nothing), s.set.Want(nil))
 	}
 	var wanted []*metric.Family
 	windows, shares := map[*metric.Family]float64{}, map[*metric.Family]float64{}
 	for _, name := range names {
 		f := s.families[name]
 		wanted = append(wanted, f)
-		windows[f] = 1
-		if m.kind == "windows" {
+		switch {
+		case m == never:
+			windows[s.families[closer]] = 0.5
+		case m.kind == "windows":
 			windows[f] = m.ratio
-		} else {
-			shares[f] = m.ratio
+		default:
+			windows[f], shares[f] = 1, m.ratio
 		}
 	}
 	for _, name := range beside {
@@ -109,7 +128,7 @@ func (s *subject) apply(m mode, names []string, beside ...string) error {
 			windows[s.families[name]] = 1
 		}
 	}
-	if err := errors.Join(s.set.Want(wanted), s.set.Windows(windows, s.period, nothing)); err != nil {
+	if err := errors.Join(s.set.Want(wanted), s.set.Windows(windows, period, nothing)); err != nil {
 		return err
 	}
 	s.set.Thin(s.slot, shares, nothing)
@@ -164,10 +183,15 @@ func (s *subject) empties(name string) (map[string]empty, error) {
 
 func (e empty) close() error { return errors.Join(e.link.Close(), e.program.Close()) }
 
-// handler is the BPF time that the family's programs take over empty ones, in ns for
-// each hit of the busiest of their hooks, while a load runs.
-func (s *subject) handler(name, role string, limit time.Duration) (float64, error) {
-	empties, err := s.empties(name)
+// handler is the BPF time that the programs of a question's family take over empty ones,
+// in ns for each hit of the busiest of their hooks, while a load runs in the given mode.
+// Whatever runs first on a hook finds caches cold that whatever runs second finds warm: so
+// ours are measured ahead of the empty ones, then behind them.
+func (s *subject) handler(q question, m mode, limit time.Duration) (float64, error) {
+	if err := s.apply(m, []string{q.family}, q.beside...); err != nil {
+		return 0, err
+	}
+	empties, err := s.empties(q.family)
 	defer func() {
 		for _, e := range empties {
 			e.close()
@@ -176,11 +200,16 @@ func (s *subject) handler(name, role string, limit time.Duration) (float64, erro
 	if err != nil {
 		return 0, err
 	}
-	w := s.set.Watch()
-	_, err = start(s.group, role, limit)
-	costs, fault := w.End()
-	if err := errors.Join(err, fault); err != nil {
-		return 0, err
+	var costs []probe.Cost
+	for range 2 {
+		w := s.set.Watch()
+		_, err := start(s.group, q.role, limit, 0)
+		ran, fault := w.End()
+		costs = append(costs, ran...)
+		// Attached anew, ours come behind.
+		if err := errors.Join(err, fault, s.apply(nobody, nil), s.apply(m, []string{q.family}, q.beside...)); err != nil {
+			return 0, err
+		}
 	}
 	var runs, ns, busiest float64
 	for _, e := range empties { // they are new: nothing is to be taken off
@@ -192,7 +221,7 @@ func (s *subject) handler(name, role string, limit time.Duration) (float64, erro
 	}
 	var net float64
 	for _, c := range costs {
-		if slices.Contains(s.families[name].Rungs[0], c.Program) {
+		if slices.Contains(s.families[q.family].Rungs[0], c.Program) {
 			net += float64(c.Billed) - float64(c.Runs)*ns/runs
 		}
 	}

@@ -113,7 +113,7 @@ func (b *bench) draw() []byte {
 			}
 			responses = append(responses, c)
 		}
-		least = min(least, rig.Median(r.p50[mode{"off", 0}]))
+		least = min(least, rig.Median(r.p50[nobody]))
 	}
 	p := panel{64, 50, 380, 250, "Handler cost, % of looking at every event", " %", math.Ceil(dearest/20) * 20}
 	p.draw(&out, costs)
