@@ -251,6 +251,11 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 };
 
+/* On the stack of a program that goes through tasks by itself. */
+struct bpf_iter_task {
+	u64 opaque[3];
+};
+
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>

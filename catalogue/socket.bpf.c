@@ -53,7 +53,7 @@ static __always_inline void claim(struct sock *sk, struct socket_last *l)
 {
 	u32 slot = vp_task_slot(bpf_get_current_task_btf());
 
-	l->owned = false;
+	l->owned = l->settled = false;
 	if (slot != vp_slot_of(sk->sk_cgrp_data.cgroup->kn->id))
 		give(l, slot);
 }
@@ -250,18 +250,19 @@ static __always_inline u32 kind_of(u8 state)
 	return 2;
 }
 
+/* Only passes set these, and passes do not overlap: no atomic adds. */
 static __always_inline void gauges(struct sock *sk, struct socket_last *l, struct socket_cell *c)
 {
 	u8 state = sk->__sk_common.skc_state;
 
-	__sync_fetch_and_add(&c->tcp_connections[kind_of(state)], 1);
+	c->tcp_connections[kind_of(state)]++;
 	if (state == LISTEN) {
 		fold32(&c->tcp_listen_drops, &l->drops, sk->sk_drops.counter);
-		__sync_fetch_and_add(&c->tcp_listen_backlog, sk->sk_ack_backlog);
-		__sync_fetch_and_add(&c->tcp_listen_backlog_limit, sk->sk_max_ack_backlog);
+		c->tcp_listen_backlog += sk->sk_ack_backlog;
+		c->tcp_listen_backlog_limit += sk->sk_max_ack_backlog;
 	} else if (state == ESTABLISHED) {
-		__sync_fetch_and_add(&c->srtt, (u64)l->srtt * 1000);
-		__sync_fetch_and_add(&c->established, 1);
+		c->srtt += (u64)l->srtt * 1000;
+		c->established++;
 	}
 }
 
@@ -284,8 +285,8 @@ static __always_inline bool queues(struct sock *sk, struct tcp_sock *tp, struct 
 	if (unread && sk->__sk_common.skc_flags & (1UL << SOCK_DONE))
 		unread--;
 	unacked = tp->write_seq - tp->snd_una;
-	__sync_fetch_and_add(&c->tcp_receive_queue_bytes, unread);
-	__sync_fetch_and_add(&c->tcp_send_queue_bytes, unacked);
+	c->tcp_receive_queue_bytes += unread;
+	c->tcp_send_queue_bytes += unacked;
 	return !unread && !unacked;
 }
 
@@ -345,9 +346,9 @@ static __always_inline int held_listener(struct sock *sk, struct socket_last *l)
 	if (!c)
 		return 0;
 	fold32(&c->tcp_listen_drops, &l->drops, BPF_CORE_READ(first, sk_drops.counter));
-	__sync_fetch_and_add(&c->tcp_connections[kind_of(LISTEN)], 1);
-	__sync_fetch_and_add(&c->tcp_listen_backlog, BPF_CORE_READ(first, sk_ack_backlog));
-	__sync_fetch_and_add(&c->tcp_listen_backlog_limit, BPF_CORE_READ(first, sk_max_ack_backlog));
+	c->tcp_connections[kind_of(LISTEN)]++;
+	c->tcp_listen_backlog += BPF_CORE_READ(first, sk_ack_backlog);
+	c->tcp_listen_backlog_limit += BPF_CORE_READ(first, sk_max_ack_backlog);
 	return 0;
 }
 
@@ -356,6 +357,21 @@ static __always_inline int held_listener(struct sock *sk, struct socket_last *l)
 static __always_inline bool still(struct tcp_sock *tp, struct socket_last *l)
 {
 	return l->segs_in == tp->segs_in && l->segs_out == tp->segs_out;
+}
+
+/* Nothing of it but the gauges of its target is to be set anew, as in the last pass. */
+static __always_inline bool rests(struct sock *sk, struct socket_last *l)
+{
+	return l->settled && l->map == vp_map && l->state == sk->__sk_common.skc_state && l->state != LISTEN &&
+	       l->at_gen == vp_gen(l->at) && !handed_on(l) && !flow_wanted();
+}
+
+static __always_inline void remember(struct sock *sk, struct socket_last *l, u32 slot)
+{
+	l->state = sk->__sk_common.skc_state;
+	l->map = vp_map;
+	l->at = slot;
+	l->at_gen = vp_gen(slot);
 }
 
 SEC("iter/bpf_sk_storage_map")
@@ -370,11 +386,17 @@ int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	if (!sk || !l || l->closed || l->epoch != vp_epoch)
 		return 0;
-	if (sk->sk_protocol == IPPROTO_MPTCP)
-		return held_listener(sk, l);
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
+		return sk->sk_protocol == IPPROTO_MPTCP ? held_listener(sk, l) : 0;
+	was_still = still(tp, l);
+	if (was_still && rests(sk, l)) {
+		slot = l->at;
+		c = bpf_map_lookup_elem(&socket_cells, &slot);
+		if (c)
+			gauges(sk, l, c);
 		return 0;
+	}
 	slot = owner(sk, l);
 	if (connected(sk))
 		flow_meet(sk, tp, &l->flow, slot, false);
@@ -385,13 +407,13 @@ int socket_tick(struct bpf_iter__bpf_sk_storage_map *ctx)
 	c = bpf_map_lookup_elem(&socket_cells, &slot);
 	if (!c)
 		return 0;
-	was_still = still(tp, l);
 	if (!was_still || !l->settled) {
 		observe_rtt(tp, l, slot);
 		l->srtt = tp->srtt_us >> 3;
 		fold(sk, tp, l, slot);
 		l->settled = queues(sk, tp, c) && was_still;
 	}
+	remember(sk, l, slot);
 	gauges(sk, l, c);
 	if (connected(sk))
 		flow_open(sk, tp, &l->flow, slot, (u64)l->srtt * 1000);

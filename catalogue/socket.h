@@ -32,22 +32,29 @@ struct {
 	__type(value, struct socket_cell);
 } socket_cells SEC(".maps");
 
+u32 vp_map; /* grows when user space changes whose a cgroup is */
+
 /* include/linux/tcp.h: enum tcp_chrono, what a sender does; its first counts for nothing */
 enum { BUSY, RECEIVE_WINDOW, SEND_BUFFER, CHRONOS };
 
 /* What of a socket has been added already, and whose it is. A child inherits the
- * storage of its listener (BPF_F_CLONE), and so the listener's owner. */
+ * storage of its listener (BPF_F_CLONE), and so the listener's owner. The first cache
+ * line is all that a pass needs of a socket which rests. */
 struct socket_last {
+	u32 segs_in, segs_out;
+	u32 epoch, map;
+	u32 at, at_gen;  /* whose it was in the last pass */
+	u32 mine, other; /* passes in which a task of the owner, of another target held it */
+	u32 srtt;	 /* us */
+	u8 state;	 /* in the last pass */
+	bool settled;	 /* nothing came or went between two passes, and nothing was queued */
+	bool owned, active, closed;
 	u64 sent, received, acked, started;
 	u64 established; /* when; 0: before we were */
-	u32 segs_in, segs_out, retrans, drops;
+	u32 retrans, drops;
 	u32 chrono[CHRONOS]; /* jiffies */
 	u32 slot, gen; /* owner, where it is not the cgroup that made the socket */
-	u32 epoch;
-	u32 mine, other, other_slot; /* passes in which a task of the owner, of another target held it */
-	u32 srtt; /* us */
-	bool owned, active, closed;
-	bool settled; /* nothing came or went between two passes, and nothing was queued */
+	u32 other_slot;
 	struct flow_ref flow;
 };
 struct {
@@ -99,6 +106,7 @@ static __always_inline void give(struct socket_last *l, u32 slot)
 	l->slot = slot;
 	l->gen = vp_gen(slot);
 	l->owned = true;
+	l->settled = false;
 }
 
 struct counts {

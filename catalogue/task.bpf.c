@@ -175,9 +175,9 @@ static __always_inline void count_open_files(struct task_struct *t, struct task_
 {
 	u64 open = open_files(t), limit = t->signal->rlim[RLIMIT_NOFILE].rlim_cur, used;
 
-	__sync_fetch_and_add(&c->open_files, open);
+	c->open_files += open;
 	used = limit ? open * 1000000000 / limit : 0;
-	if (used > c->open_files_used) /* passes do not overlap */
+	if (used > c->open_files_used)
 		c->open_files_used = used;
 }
 
@@ -227,34 +227,68 @@ static __always_inline bool waits_for_io(struct task_struct *t)
 	return state & TASK_UNINTERRUPTIBLE && !(state & TASK_NOLOAD);
 }
 
-SEC("iter/task")
-int task_tick(struct bpf_iter__task *ctx)
+static __always_inline void pass(struct task_struct *t)
 {
-	struct task_struct *t = ctx->task;
-	struct task_last *l;
+	struct task_last *l = bpf_task_storage_get(&task_lasts, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	struct task_cell *c;
 	u32 slot;
 
-	if (!t)
-		return 0;
-	l = bpf_task_storage_get(&task_lasts, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!l) {
 		vp_fail();
-		return 0;
+		return;
 	}
 	if (!settled(t, l))
 		visit(t, l);
 	slot = l->slot;
 	c = bpf_map_lookup_elem(&task_cells, &slot);
 	if (!c || l->dead)
-		return 0;
-	__sync_fetch_and_add(&c->threads, 1);
+		return;
+	c->threads++; /* only passes set these, and they do not overlap */
 	if (waits_for_io(t))
 		__sync_fetch_and_add(&c->activity, 1);
 	if (l->leader) {
-		__sync_fetch_and_add(&c->processes, 1);
+		c->processes++;
 		count_open_files(t, c);
 	}
+}
+
+SEC("iter/task")
+int task_tick(struct bpf_iter__task *ctx)
+{
+	if (ctx->task)
+		pass(ctx->task);
+	return 0;
+}
+
+/* Since 6.7 (c68a78ffe2cb) a program can follow the kernel's own list of threads, which
+ * spares it a struct pid for each: half of a pass over tasks that sleep. It cannot be
+ * preempted meanwhile, so user space runs task_tick in its place where there are many. */
+extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task, unsigned int flags) __ksym;
+extern struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym;
+extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym;
+#define BPF_TASK_ITER_ALL_THREADS 1
+
+/* One element: the walk is run once. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} task_once SEC(".maps");
+
+SEC("iter/bpf_map_elem")
+int task_walk(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct bpf_iter_task it;
+	struct task_struct *t;
+
+	if (!ctx->key)
+		return 0;
+	bpf_iter_task_new(&it, NULL, BPF_TASK_ITER_ALL_THREADS);
+	while ((t = bpf_iter_task_next(&it)))
+		if (t->pid) /* the list begins with an idle CPU's task, which nobody's pass sees */
+			pass(t);
+	bpf_iter_task_destroy(&it);
 	return 0;
 }
 

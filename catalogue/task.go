@@ -6,7 +6,7 @@ import "viperprobe.dev/viperprobe/internal/metric"
 var operation = []metric.Label{{Name: "operation", Values: []string{"read", "write"}}}
 
 func taskRows() []metric.Family {
-	folds := [][]string{{"task_tick", "task_free", "task_attach"}}
+	folds := [][]string{{"task_walk", "task_tick", "task_free", "task_attach"}, {"task_tick", "task_free", "task_attach"}}
 	row := func(f metric.Family) metric.Family {
 		f.Tier, f.Owner, f.Object, f.Rungs = metric.Snapshot, metric.OwnerTask, "task", folds
 		if f.Kind == "" {

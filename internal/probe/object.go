@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,7 +30,8 @@ type object struct {
 	cells   words // <name>_cells, by mmap
 	stride  int   // words a cell
 	members map[string]int
-	gauges  []int // words that a pass sets anew
+	gauges  []int  // words that a pass sets anew
+	tasks   uint64 // that the last pass over tasks counted
 	perCPU  map[string]bool
 	copies  int
 	hists   map[*metric.Family]*histograms
@@ -232,7 +234,7 @@ func (o *object) link(name string) error {
 		case "bpf_sk_storage_map":
 			opts.Map = o.storage(ebpf.SkStorage)
 		case "bpf_map_elem":
-			opts.Map = o.coll.Maps[o.name+"_pending"]
+			opts.Map = cmp.Or(o.coll.Maps[o.name+"_pending"], o.coll.Maps[o.name+"_once"])
 		}
 		var it *link.Iter
 		if it, err = link.AttachIter(opts); err == nil {

@@ -40,11 +40,7 @@ func (o *object) tick(first bool) error {
 	if len(o.iters) == 0 {
 		return nil
 	}
-	for slot := range Slots {
-		for _, g := range o.gauges {
-			o.cells[slot*o.stride+g] = 0
-		}
-	}
+	o.anew()
 	if o.flows.wanted() {
 		o.flows.reset()
 	}
@@ -55,7 +51,7 @@ func (o *object) tick(first bool) error {
 	o.ticks++
 	began := monotonic()
 	for name, it := range o.iters {
-		if strings.HasSuffix(name, "_tick") {
+		if o.due(name) {
 			faults = append(faults, run(o.name, it))
 		}
 	}
@@ -63,6 +59,35 @@ func (o *object) tick(first bool) error {
 		faults = append(faults, o.flows.follow())
 	}
 	return errors.Join(append(faults, o.set("vp_passed", began))...)
+}
+
+// anew makes the words that a pass sets anew 0, and counts the tasks of the last one.
+func (o *object) anew() {
+	threads, counted := o.members["threads"]
+	o.tasks = 0
+	for slot := range Slots {
+		cell := o.cells[slot*o.stride:]
+		if counted {
+			o.tasks += cell[threads]
+		}
+		for _, g := range o.gauges {
+			cell[g] = 0
+		}
+	}
+}
+
+// walkLimit is up to how many tasks one walk over the kernel's list takes in, in which the
+// kernel cannot give its CPU to another: some 3 ms.
+const walkLimit = 10_000
+
+// due reports whether an iterator is run each tick: a *_tick, or where there is a *_walk
+// of the same name, which does the same for less, that as long as it is short.
+func (o *object) due(name string) bool {
+	short := o.tasks <= walkLimit
+	if subject, ok := strings.CutSuffix(name, "_tick"); ok {
+		return o.iters[subject+"_walk"] == nil || !short
+	}
+	return strings.HasSuffix(name, "_walk") && short
 }
 
 func (o *object) pass() error {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"viperprobe.dev/viperprobe/internal/kerneltest"
@@ -414,4 +415,45 @@ func TestTaskMoveBetweenPassesLosesNothing(t *testing.T) {
 	sum.same(t, "syscall_io_bytes/write", 30*100+20*100)
 	sum.same(t, "page_faults/minor", last.since(first).Minor)
 	lossless(t, s)
+}
+
+// The walk over the kernel's list of threads, and the iterator that stands in for it
+// where there are many, see the same tasks.
+func TestBothPassesSeeTheSameTasks(t *testing.T) {
+	names := []string{"threads", "processes", "open_files", "timeslices"}
+	s := want(t, names...)
+	o := s.objects["task"]
+	walk := o.iters["task_walk"]
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list *btf.Func
+	if has := kernel.TypeByName("bpf_iter_task_new", &list) == nil; has != (walk != nil) {
+		t.Fatalf("the kernel lets programs follow its list: %v; there is a walk: %v", has, walk != nil)
+	} else if !has {
+		return // before 6.7 there is one pass, and nothing to compare
+	}
+	g := newGroup(t, nil)
+	tg := newTarget(t, s, names, g)
+	w := startWorker(t, workerOptions{Cgroup: g})
+	w.do("park 20")
+	account := w.quiet()
+	o.tasks = 0
+	if o.due("task_tick") || !o.due("task_walk") {
+		t.Error("few tasks: the iterator is due")
+	}
+	walked := tg.mark()
+	if o.tasks = walkLimit + 1; !o.due("task_tick") || o.due("task_walk") {
+		t.Error("many tasks: the walk is due")
+	}
+	delete(o.iters, "task_walk")
+	iterated := tg.mark()
+	o.iters["task_walk"] = walk
+	for _, m := range []mark{walked, iterated} {
+		m.same(t, "threads", account.Threads)
+		m.same(t, "processes", 1)
+		m.same(t, "open_files", account.Files)
+	}
+	iterated.since(walked).same(t, "timeslices", 0)
 }
