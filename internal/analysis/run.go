@@ -121,7 +121,13 @@ func (p *problem) judge(name string, final *study) (Result, error) {
 	}
 	if a.NeedsSLO {
 		if _, err := indicator(outcome(final.rows)); err != nil {
-			return Result{}, fmt.Errorf("%s, task %s: %w: record runs with and without violations", name, p.opt.Task, err)
+			violated := 0
+			for _, v := range p.rec.SLO {
+				if v {
+					violated++
+				}
+			}
+			return Result{}, fmt.Errorf("%s, task %s: %w; the SLO is violated in %d of %d rows: record runs with and without violations", name, p.opt.Task, err, violated, len(p.rec.SLO))
 		}
 	}
 	if a.NeedsSLO && len(final.turns) < 2 {

@@ -198,7 +198,10 @@ func (r *Recording) chosen(e *Expression) ([]*analysis.Series, error) {
 	}
 	if e.series.Statistic != "" {
 		found = slices.DeleteFunc(found, func(s *analysis.Series) bool { return s.Statistic != e.series.Statistic })
-		if len(found) == 0 {
+		switch {
+		case len(found) == 0 && slices.Equal(have, []string{""}):
+			return nil, fmt.Errorf("--slo %q: %s has no statistics; leave %s out", e.text, e.series.Family, e.series.Statistic)
+		case len(found) == 0:
 			return nil, fmt.Errorf("--slo %q: %s has the statistics %s, not %s", e.text, e.series.Family, strings.Join(have, ", "), e.series.Statistic)
 		}
 	}

@@ -89,20 +89,21 @@ func short(series []analysis.Series) (out []string) {
 
 func TestExpressionFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                               `want SERIES [STATISTIC] > VALUE`,
-		"latency":                        `want SERIES [STATISTIC] > VALUE`,
-		"x > fast":                       `want a number with or without a unit, such as 50ms, 1.5 or 64MiB, have "fast"`,
-		"x > 5 parsecs":                  `have "5 parsecs"`,
-		"x > 1e999":                      `have "1e999"`,
-		"x often > 5":                    `"often" is no statistic`,
-		"[/x > 5":                        `container "[": syntax error in pattern`,
-		`x{a=1} > 5`:                     `the value of its label a is not in quotes`,
-		"> 5":                            `it names no family`,
-		"nothing > 5":                    `--slo "nothing > 5": no series is called nothing`,
-		"runq_latency > 5":               `runq_latency has the statistics p50, p99, rate; say which`,
-		"runq_latency mean > 5":          `runq_latency has the statistics p50, p99, rate, not mean`,
-		"runq_latency p99 > 5MiB":        `web/runq_latency.p99 is not in bytes`,
-		"memory_working_set_bytes > 5ms": `web/memory_working_set_bytes is not in seconds`,
+		"":                                 `want SERIES [STATISTIC] > VALUE`,
+		"latency":                          `want SERIES [STATISTIC] > VALUE`,
+		"x > fast":                         `want a number with or without a unit, such as 50ms, 1.5 or 64MiB, have "fast"`,
+		"x > 5 parsecs":                    `have "5 parsecs"`,
+		"x > 1e999":                        `have "1e999"`,
+		"x often > 5":                      `"often" is no statistic`,
+		"[/x > 5":                          `container "[": syntax error in pattern`,
+		`x{a=1} > 5`:                       `the value of its label a is not in quotes`,
+		"> 5":                              `it names no family`,
+		"nothing > 5":                      `--slo "nothing > 5": no series is called nothing`,
+		"runq_latency > 5":                 `runq_latency has the statistics p50, p99, rate; say which`,
+		"runq_latency mean > 5":            `runq_latency has the statistics p50, p99, rate, not mean`,
+		"memory_working_set_bytes p99 > 5": `memory_working_set_bytes has no statistics; leave p99 out`,
+		"runq_latency p99 > 5MiB":          `web/runq_latency.p99 is not in bytes`,
+		"memory_working_set_bytes > 5ms":   `web/memory_working_set_bytes is not in seconds`,
 	} {
 		e, err := ParseExpression(text, families)
 		if err == nil {
