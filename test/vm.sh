@@ -5,12 +5,12 @@
 # Each package is compiled to a static test binary (tag vm) and started in its own folder of the guest, with its testdata.
 # The guest has cgroup v2 with every controller, tracefs, busybox, runc, nft, Redis, a blank disk /dev/vda, an ext4 one on
 # /disk, and VIPERPROBE_VM=1 in the environment. Example: test/vm.sh -k 6.12 ./internal/probe -- -test.run Sched
-#   TIMEOUT=1500 seconds per kernel · MEM=1024 MiB · MODS="more kernel modules" · KEEP=1 keeps the work folder
+#   TIMEOUT=1500 seconds per kernel · MEM=1024 MiB · CPUS=4 that are possible, of which 2 are there · MODS="more kernel modules" · KEEP=1 keeps the work folder
 #   MATRIX=1 compares what works with docs/kernels.md (matrix.sh): when all tests run
 # Fails when a test fails, when a kernel panics or oopses, on time-out, and when nothing ran. Prints every skip.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd); repo=${here%/*}; cache=$repo/.cache/kernels
-TIMEOUT=${TIMEOUT:-1500} MEM=${MEM:-1024} MODS=${MODS:-} KEEP=${KEEP:-} MATRIX=${MATRIX:-}
+TIMEOUT=${TIMEOUT:-1500} MEM=${MEM:-1024} CPUS=${CPUS:-4} MODS=${MODS:-} KEEP=${KEEP:-} MATRIX=${MATRIX:-}
 # shellcheck source=vm-kernel.sh
 . "$here/vm-kernel.sh"
 
@@ -65,7 +65,7 @@ boot() {
   mkfifo "$work/$k.out"
   # thread=single: with one host thread per CPU, QEMU 7.2 panics guests that patch their own text ("Oops: int3").
   timeout -k 5 "$TIMEOUT" qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none -monitor none \
-    -M q35 -accel tcg,thread=single,tb-size=256 -cpu max,la57=off -smp 2 -m "$MEM" -serial stdio \
+    -M q35 -accel tcg,thread=single,tb-size=256 -cpu max,la57=off -smp "2,maxcpus=$CPUS" -m "$MEM" -serial stdio \
     -drive "file=$work/$k.raw,if=virtio,format=raw,cache=unsafe" -drive "file=$work/$k.ext4,if=virtio,format=raw,cache=unsafe" \
     -kernel "$dir/vmlinux" -initrd "$work/$k.cpio" \
     -append "console=ttyS0 panic=-1 oops=panic reboot=t nokaslr mitigations=off random.trust_cpu=on no_timer_check tsc=reliable cryptomgr.notests psi=1 quiet loglevel=1" \

@@ -96,7 +96,7 @@ func run(ctx context.Context, f runFlags, out io.Writer) error {
 	a, err := agent.New(agent.Options{
 		Host: host, Families: all, Object: catalogue.Object,
 		Sinks: []agent.Sink{jsonLines{&codec.JSON{W: out}, fail}}, Reuse: true,
-		Log:   log,
+		Log: log,
 	})
 	if err != nil {
 		return err

@@ -76,10 +76,25 @@ func (s *Set) MapBytesOn(cpus int) int {
 	}
 	for _, o := range s.objects {
 		for _, h := range o.hists {
-			grow(h.bytes(), h.copies)
+			grow(h.cellBytes(), h.copies)
 		}
 		if o.stride > 0 {
 			grow(len(o.cells)*8, len(o.cells)/(o.stride*Slots))
+		}
+		n += eachCPU(o.coll) * (cpus - s.copies)
+	}
+	return n
+}
+
+// eachCPU is what a collection's maps take for each possible CPU, where the kernel
+// itself keeps the copies.
+func eachCPU(c *ebpf.Collection) (n int) {
+	if c == nil {
+		return 0
+	}
+	for _, m := range c.Maps {
+		if m.Type() == ebpf.PerCPUArray {
+			n += int((m.ValueSize()+7)/8*8) * int(m.MaxEntries())
 		}
 	}
 	return n

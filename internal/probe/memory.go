@@ -135,8 +135,18 @@ func (h *histograms) clear(slot uint32) {
 	}
 }
 
+// bytes is the kernel memory of the chunks: their cells, and a page each for the map.
 func (h *histograms) bytes() int {
-	n := 0
+	n := h.cellBytes()
+	for _, m := range h.maps {
+		if m != nil {
+			n += os.Getpagesize()
+		}
+	}
+	return n
+}
+
+func (h *histograms) cellBytes() (n int) {
 	for _, w := range h.chunks {
 		n += len(w) * 8
 	}

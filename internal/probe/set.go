@@ -66,7 +66,16 @@ var ErrNoBTF = errors.New("kernel has no BTF (/sys/kernel/btf/vmlinux): only the
 // Open loads the part that knows targets and attaches it. No family is loaded
 // before it is wanted. The caller closes the set.
 func Open(o Options) (*Set, error) {
-	s := &Set{families: o.Families, object: o.Object, cgroup2: o.Cgroup2, nameOf: o.NameOf,
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("count possible CPUs: %w", err)
+	}
+	return openOn(cpus, o)
+}
+
+// openOn is Open with per-CPU cells for so many CPUs: no less than are possible.
+func openOn(cpus int, o Options) (*Set, error) {
+	s := &Set{copies: cpus, families: o.Families, object: o.Object, cgroup2: o.Cgroup2, nameOf: o.NameOf,
 		bits: map[*metric.Family]bit{}, objects: map[string]*object{}, shared: map[string]*ebpf.Map{}}
 	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; newer ones ignore it.
 	_ = rlimit.RemoveMemlock()
@@ -74,11 +83,6 @@ func Open(o Options) (*Set, error) {
 		return nil, err
 	}
 	defer func() { s.types = nil }()
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, fmt.Errorf("count possible CPUs: %w", err)
-	}
-	s.copies = cpus
 	if err := s.number(); err != nil {
 		return nil, err
 	}

@@ -78,11 +78,11 @@ func TestOthersAreNotLimited(t *testing.T) {
 		message string
 		passed  bool
 	}{
-		"the same but for a port":        {s.Handler, slog.LevelWarn, "http: TLS handshake error from 192.0.2.9:1: EOF", false},
-		"the same of a derived logger":   {more, slog.LevelWarn, "http: TLS handshake error from 192.0.2.9:1: EOF", false},
-		"another message":                {s.Handler, slog.LevelWarn, "batch not taken", true},
-		"another of a derived logger":    {more, slog.LevelError, "cgroup not measured", true},
-		"what is no fault is never cut":  {s.Handler, slog.LevelInfo, "http: TLS handshake error from 192.0.2.9:1: EOF", true},
+		"the same but for a port":       {s.Handler, slog.LevelWarn, "http: TLS handshake error from 192.0.2.9:1: EOF", false},
+		"the same of a derived logger":  {more, slog.LevelWarn, "http: TLS handshake error from 192.0.2.9:1: EOF", false},
+		"another message":               {s.Handler, slog.LevelWarn, "batch not taken", true},
+		"another of a derived logger":   {more, slog.LevelError, "cgroup not measured", true},
+		"what is no fault is never cut": {s.Handler, slog.LevelInfo, "http: TLS handshake error from 192.0.2.9:1: EOF", true},
 	} {
 		if got := s.say(t, tc.h, tc.level, 0, tc.message) != ""; got != tc.passed {
 			t.Errorf("%s: passed on %v, want %v", what, got, tc.passed)

@@ -15,7 +15,7 @@ var help = [][2]string{
 	{"r", "reverse the order"},
 	{"/", "show only rows with this text; Esc ends it"},
 	{"f", "choose families"},
-	{"b", "sum by target, pod, workload, namespace, node, pattern"},
+	{"b", "by target, pod, workload, namespace, node, pattern"},
 	{"Space", "pause, and go on"},
 	{"q", "quit"},
 }

@@ -76,6 +76,18 @@ func TestScreenFits(t *testing.T) {
 	}
 }
 
+// In a terminal of the usual width no key is cut off, at the foot or in the help.
+func TestKeysFitEightyColumns(t *testing.T) {
+	m := open(t, 80, 24)
+	if s := m.screen(); !strings.HasSuffix(strings.TrimRight(ansi.Strip(s), " \n"), "q quit") {
+		t.Errorf("the foot ends in %q", s[len(s)-60:])
+	}
+	press(m, "?")
+	if s := ansi.Strip(m.screen()); !strings.Contains(s, help[4][1]) {
+		t.Errorf("the help has not %q in full:\n%s", help[4][1], s)
+	}
+}
+
 func TestSort(t *testing.T) {
 	m := open(t, 80, 24)
 	if got := names(m)[:2]; !cmp.Equal(got, []string{"node", "shop/redis-7d9f8b6c5-x00/redis"}) {

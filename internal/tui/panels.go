@@ -18,7 +18,7 @@ func (m *model) viewFoot() string {
 	case m.message != "":
 		return " " + warn.Styled(Printable(m.message))
 	}
-	line := keysLine("↑↓", "move", "←→", "sort", "r", "reverse", "/", "filter", "f", "families", "b", "by", "Space", "pause", "?", "help", "q", "quit")
+	line := keysLine("↑↓", "move", "←→", "sort", "/", "filter", "f", "families", "b", "by", "Space", "pause", "?", "help", "q", "quit")
 	if m.filter != "" {
 		line = accent.Styled("filter: "+m.filter) + "  " + line
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -160,7 +161,8 @@ func (m mapBytes) on(cpus int) float64 { return m.fixed + m.perCPU*float64(cpus)
 func mib(bytes float64) float64 { return bytes / (1 << 20) }
 
 // measureMaps adds up the maps of a process. Histograms of families that are per
-// CPU, and cells of their hook groups, have a copy for each.
+// CPU, and cells of their hook groups, have a copy for each; so have maps of the
+// kernel's own per-CPU types.
 func measureMaps(pid int) (mapBytes, error) {
 	all, err := rig.MapsOf(pid)
 	if err != nil {
@@ -169,12 +171,12 @@ func measureMaps(pid int) (mapBytes, error) {
 	hot := map[string]bool{}
 	for _, f := range catalogue.Families() {
 		if f.PerCPU {
-			hot[short(f.Name)], hot[short(f.Object+"_cells")] = true, true
+			hot[short(f.Name+"_inner")], hot[short(f.Object+"_cells")] = true, true
 		}
 	}
 	m := mapBytes{cpus: possibleCPUs()}
 	for _, x := range all {
-		if hot[x.Name] {
+		if hot[x.Name] || strings.HasPrefix(x.Type, "percpu_") {
 			m.perCPU += float64(x.Memlock)
 		} else {
 			m.fixed += float64(x.Memlock)
