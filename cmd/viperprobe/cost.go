@@ -149,7 +149,11 @@ func writeBill(w io.Writer, b *metric.Bill, all bool) error {
 		if len(f.Containers) > 0 {
 			dearest = fmt.Sprintf("%s %s", f.Containers[0].Target, cent(f.Containers[0].CPUPercent))
 		}
-		t.row(f.Family, string(f.Tier), strconv.FormatFloat(f.EventsPerSecond, 'f', 0, 64), strconv.FormatFloat(f.NsPerEvent, 'f', 0, 64),
+		events, each := "", "" // of sums, such as bytes, nothing tells how many there were
+		if f.EventsPerSecond > 0 {
+			events, each = strconv.FormatFloat(f.EventsPerSecond, 'f', 0, 64), strconv.FormatFloat(f.NsPerEvent, 'f', 0, 64)
+		}
+		t.row(f.Family, string(f.Tier), events, each,
 			cent(f.CPUPercent), cent(f.GatePercent), binary(f.KernelBytes), strconv.Itoa(f.Series), dearest)
 	}
 	if err := t.flush(); err != nil {
