@@ -326,18 +326,17 @@ func dearer(a, b metric.FamilyCost) int {
 // readFiles reads a target's files, unless it sleeps, and, while costs are measured,
 // how long it took.
 func (a *Agent) readFiles(x *target, dst []metric.Reading) ([]metric.Reading, error) {
+	read := x.files.Read
 	if x.sleeps(a.probes) {
-		if dst, ok := x.files.Again(dst); ok {
-			return dst, nil
-		}
+		read = x.files.Asleep
 	}
 	if a.weighing == nil {
-		return x.files.Read(dst)
+		return read(dst)
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := probe.ThreadTime()
-	dst, err := x.files.Read(dst)
+	dst, err := read(dst)
 	a.weighing.files[x] += probe.ThreadTime() - began
 	return dst, err
 }

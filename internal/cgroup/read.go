@@ -32,8 +32,51 @@ const lookOften = 60
 // limits. With ErrGone, and with any other error, what could still be
 // read is returned too.
 func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
+	return f.keep(f.pace(), dst)
+}
+
+// Asleep is Read of a target in which nothing has run since the last reading: it appends
+// what that one said. Every tenth time it reads what may change all the same (memory,
+// network devices, limits), every hundredth everything.
+func (f *Files) Asleep(dst []metric.Reading) ([]metric.Reading, error) {
+	p := f.pace()
+	if len(f.last) == 0 || p == eagerly {
+		return f.keep(p, dst)
+	}
+	if p == everyTenth {
+		if f.tick/rareEvery%rareEvery != 0 {
+			p = asleep
+		}
+		return f.keep(p, dst)
+	}
+	f.tick++
+	return append(dst, f.last...), nil
+}
+
+// A pace is how much one reading looks at.
+type pace int
+
+const (
+	usual      pace = iota // files by their rhythm
+	eagerly                // the first few: what is missing is looked for
+	everyTenth             // every file, and what is missing
+	asleep                 // limits too, but no process is looked up
+)
+
+func (f *Files) pace() pace {
+	switch {
+	case f.tick == 0 || f.tick%rareEvery == f.phase:
+		return everyTenth
+	case f.tick < eager:
+		return eagerly
+	}
+	return usual
+}
+
+// keep reads, and remembers what was read where there was no fault.
+func (f *Files) keep(p pace, dst []metric.Reading) ([]metric.Reading, error) {
 	first := len(dst)
-	dst, err := f.read(dst)
+	dst, err := f.read(p, dst)
 	f.last = f.last[:0]
 	if err == nil {
 		f.last = append(f.last, dst[first:]...)
@@ -41,26 +84,12 @@ func (f *Files) Read(dst []metric.Reading) ([]metric.Reading, error) {
 	return dst, err
 }
 
-// Again appends what the last Read said, and stands for a Read of a target in which
-// nothing has run since. It is false, and appends nothing, every tenth time, and where
-// there was none without a fault: then it is time to read.
-func (f *Files) Again(dst []metric.Reading) ([]metric.Reading, bool) {
-	if len(f.last) == 0 || f.tick < eager || f.rare() {
-		return dst, false
-	}
-	f.tick++
-	return append(dst, f.last...), true
-}
-
-// rare reports whether everything is read at this tick.
-func (f *Files) rare() bool { return f.tick == 0 || f.tick%rareEvery == f.phase }
-
-func (f *Files) read(dst []metric.Reading) ([]metric.Reading, error) {
+func (f *Files) read(p pace, dst []metric.Reading) ([]metric.Reading, error) {
 	buf := f.host.buffer()
 	defer f.host.buffers.Put(buf)
-	rare := f.rare()
+	looks := p == eagerly || p == everyTenth
 	var faults []error
-	if rare || f.tick < eager {
+	if looks {
 		if err := f.look(); errors.Is(err, ErrGone) {
 			return dst, err
 		} else if err != nil {
@@ -70,7 +99,7 @@ func (f *Files) read(dst []metric.Reading) ([]metric.Reading, error) {
 	lost := false
 	for i := range f.files {
 		o := &f.files[i]
-		if !rare && !lost && !o.fresh && f.rests(o.rhythm) {
+		if !lost && !o.fresh && f.rests(p, o.rhythm) {
 			dst = append(dst, o.last...)
 			continue
 		}
@@ -88,7 +117,7 @@ func (f *Files) read(dst []metric.Reading) ([]metric.Reading, error) {
 	}
 	if f.net != nil && !lost {
 		var err error
-		if dst, err = f.net.read(f, buf, rare || f.tick < eager, dst); err != nil {
+		if dst, err = f.net.read(f, buf, looks, dst); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -103,8 +132,11 @@ func (f *Files) read(dst []metric.Reading) ([]metric.Reading, error) {
 }
 
 // rests reports whether files of a rhythm say what they said at the last read,
-// as far as the files before them have told.
-func (f *Files) rests(r rhythm) bool {
+// as far as the files before them have told, and need not be read at this pace.
+func (f *Files) rests(p pace, r rhythm) bool {
+	if p == everyTenth {
+		return false
+	}
 	idle := f.usage.still() && (!f.current.seen || f.current.still())
 	switch r {
 	case whenActive:
@@ -112,7 +144,7 @@ func (f *Files) rests(r rhythm) bool {
 	case whenCharged:
 		return idle || f.current.still() && f.met.still()
 	}
-	return r == rarely
+	return r == rarely && p != asleep
 }
 
 // look opens what was missing. Where nothing is open, only the directory can

@@ -134,37 +134,50 @@ func TestFilesRestWithTheirTarget(t *testing.T) {
 	}
 }
 
-// Again is what was read last, until it is time to read.
-func TestAgainSaysWhatWasRead(t *testing.T) {
+// Of a target that sleeps what was read last is told, until it is time to read: then
+// what may change all the same is read, and every tenth of these times everything.
+func TestAsleepSaysWhatWasRead(t *testing.T) {
 	const dir = "/system.slice/redis.service/"
 	h := find(t, unpack(t, "v2"))
-	f := open(t, h, dir, families("cpu_usage", "pids"))
+	f := open(t, h, dir, families("cpu_usage", "pids", "pids_limit"))
 	f.phase = 0
-	for range eager {
-		if got, ok := f.Again(nil); ok || len(got) > 0 {
-			t.Errorf("again before read %d: %v", f.tick, got)
+	sleep := func() map[string]uint64 {
+		t.Helper()
+		got, err := f.Asleep(nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		read(t, f)
+		return values(t, got)
 	}
-	write(t, h, dir+"cpu.stat", "usage_usec 1501\n")
-	for f.tick < rareEvery {
-		got, ok := f.Again(nil)
-		if v := values(t, got); !ok || v["cpu_usage"] != 1500000 || v["pids"] != 6 {
-			t.Fatalf("again at tick %d: %v, %v", f.tick, v, ok)
+	for f.tick < eager {
+		if got := sleep(); got["cpu_usage"] != 1500000 || got["pids"] != 6 {
+			t.Fatalf("read %d: %v", f.tick, got)
 		}
 	}
-	if _, ok := f.Again(nil); ok {
-		t.Error("again when it was time to read")
+	write(t, h, dir+"pids.max", "77\n")
+	write(t, h, dir+"pids.current", "7\n")
+	before := sleep()
+	if before["pids_limit"] == 77 || before["pids"] != 6 {
+		t.Errorf("at tick %d: %v, want what was read last", f.tick, before)
 	}
-	if got := read(t, f)["cpu_usage"]; got != 1501000 {
-		t.Errorf("read after that: %d", got)
+	for f.tick <= rareEvery {
+		before = sleep()
+	}
+	if before["pids_limit"] != 77 || before["pids"] != 6 {
+		t.Errorf("the tenth time: %v, want the new limit, and no look at what only a running task changes", before)
+	}
+	for f.tick <= rareEvery*rareEvery {
+		before = sleep()
+	}
+	if before["pids"] != 7 {
+		t.Errorf("the hundredth time: %v, want everything read", before)
 	}
 	write(t, h, dir+"cpu.stat", "usage_usec x\n")
 	if _, err := f.Read(nil); err == nil {
 		t.Fatal("no fault")
 	}
-	if _, ok := f.Again(nil); ok {
-		t.Error("again after a fault")
+	if _, err := f.Asleep(nil); err == nil {
+		t.Error("what a read with a fault left is told as if it were whole")
 	}
 }
 

@@ -43,7 +43,7 @@ func every() *metric.Batch {
 
 // What is read is what was written, to the last digit.
 func TestDecode(t *testing.T) {
-	got, err := Decode(appendBatch(nil, every()), known)
+	got, err := Decode(new(JSON).appendBatch(nil, every()), known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestDecode(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	fewer, err := Decode(appendBatch(nil, want), known[:1])
+	fewer, err := Decode(new(JSON).appendBatch(nil, want), known[:1])
 	if err != nil || fewer.Samples() != 1 || len(fewer.Groups) != 2 {
 		t.Errorf("with one family known: %d samples in %d groups, %v", fewer.Samples(), len(fewer.Groups), err)
 	}
@@ -78,7 +78,7 @@ func TestDecodeFaults(t *testing.T) {
 
 // Whatever can be read is written and read again as the same batch.
 func FuzzDecode(f *testing.F) {
-	f.Add(appendBatch(nil, every()))
+	f.Add(new(JSON).appendBatch(nil, every()))
 	f.Add([]byte(`{"interval":0.000000001,"groups":[{"target":{"id":"x"},"samples":[{"family":"sizes","sum":3,"buckets":[[1,2],["+Inf",1]]}]}]}`))
 	f.Add([]byte(`{"interval":1,"slot":"2026-11-24T12:00:01+23:59"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
@@ -86,7 +86,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first := appendBatch(nil, b)
+		first := new(JSON).appendBatch(nil, b)
 		again, err := Decode(first, known)
 		if err != nil {
 			if strings.Contains(err.Error(), "has no target") { // a time of its target cannot be written
@@ -94,7 +94,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			t.Fatalf("%v: %s", err, first)
 		}
-		if second := appendBatch(nil, again); !bytes.Equal(first, second) {
+		if second := new(JSON).appendBatch(nil, again); !bytes.Equal(first, second) {
 			t.Errorf("%s\nbecame %s", first, second)
 		}
 	})

@@ -21,16 +21,19 @@ import (
 type JSON struct {
 	W   io.Writer
 	buf []byte
+	// Targets of the last batch as they were written. They do not change: one of which
+	// something else became known is another.
+	targets, next map[*metric.Target][]byte
 }
 
 // Write writes one batch with one call of W.Write.
 func (j *JSON) Write(b *metric.Batch) error {
-	j.buf = append(appendBatch(j.buf[:0], b), '\n')
+	j.buf = append(j.appendBatch(j.buf[:0], b), '\n')
 	_, err := j.W.Write(j.buf)
 	return err
 }
 
-func appendBatch(d []byte, b *metric.Batch) []byte {
+func (j *JSON) appendBatch(d []byte, b *metric.Batch) []byte {
 	d = appendString(append(d, `{"node":`...), b.Node)
 	d = strconv.AppendInt(append(d, `,"epoch":`...), b.Epoch, 10)
 	d = strconv.AppendUint(append(d, `,"seq":`...), b.Seq, 10)
@@ -48,9 +51,14 @@ func appendBatch(d []byte, b *metric.Batch) []byte {
 		d = append(d, ']')
 	}
 	d = append(d, `,"groups":[`...)
-	for i := range b.Groups {
-		d = appendGroup(comma(d, i), &b.Groups[i])
+	if j.next == nil {
+		j.next = map[*metric.Target][]byte{}
 	}
+	for i := range b.Groups {
+		d = j.appendGroup(comma(d, i), &b.Groups[i])
+	}
+	j.targets, j.next = j.next, j.targets
+	clear(j.next)
 	return append(d, ']', '}')
 }
 
@@ -61,11 +69,15 @@ func comma(d []byte, i int) []byte {
 	return d
 }
 
-func appendGroup(d []byte, g *metric.Group) []byte {
-	target, err := json.Marshal(g.Target)
-	if err != nil { // a time beyond the year 9999
-		target = []byte("null")
+func (j *JSON) appendGroup(d []byte, g *metric.Group) []byte {
+	target, known := j.targets[g.Target]
+	if !known {
+		var err error
+		if target, err = json.Marshal(g.Target); err != nil { // a time beyond the year 9999
+			target = []byte("null")
+		}
 	}
+	j.next[g.Target] = target
 	d = append(append(d, `{"target":`...), target...)
 	if g.Last {
 		d = append(d, `,"last":true`...)
@@ -79,12 +91,12 @@ func appendGroup(d []byte, g *metric.Group) []byte {
 
 func appendSample(d []byte, m *metric.Sample) []byte {
 	f, scale := m.Family, uint64(m.Family.Scale())
-	d = appendString(append(d, `{"family":`...), f.Name)
+	d = append(append(append(d, `{"family":"`...), f.Name...), '"') // names of families and labels need no escapes
 	for i := range f.Labels {
 		if i == 0 {
 			d = append(d, `,"labels":{`...)
 		}
-		d = append(appendString(comma(d, i), f.Labels[i].Name), ':')
+		d = append(append(append(comma(d, i), '"'), f.Labels[i].Name...), '"', ':')
 		d = appendString(d, m.Labels[i])
 		if i == len(f.Labels)-1 {
 			d = append(d, '}')
@@ -150,8 +162,7 @@ func appendTime(d []byte, t time.Time) []byte {
 	return append(t.AppendFormat(append(d, '"'), time.RFC3339Nano), '"')
 }
 
-// appendString writes a JSON string; the names of families and labels need no
-// escapes.
+// appendString writes a JSON string.
 func appendString(d []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {

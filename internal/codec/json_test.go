@@ -82,7 +82,7 @@ func FuzzNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		b := &metric.Batch{Node: s, Faults: []string{s}, Groups: []metric.Group{{Target: &metric.Target{Container: s}}}}
-		line := appendBatch(nil, b)
+		line := new(JSON).appendBatch(nil, b)
 		var got struct{ Node string }
 		if err := json.Unmarshal(line, &got); err != nil {
 			t.Fatalf("%v: %s", err, line)
@@ -115,4 +115,36 @@ func BenchmarkJSON(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/5000, "ns/sample")
+}
+
+// Targets are written once, and again when they are others; those of the last batch
+// alone are remembered.
+func TestJSONRemembersTargets(t *testing.T) {
+	var out bytes.Buffer
+	j := &JSON{W: &out}
+	batch := func(targets ...*metric.Target) *metric.Batch {
+		b := &metric.Batch{}
+		for _, x := range targets {
+			b.Groups = append(b.Groups, metric.Group{Target: x})
+		}
+		return b
+	}
+	old, renamed, other := &metric.Target{ID: "x"}, &metric.Target{ID: "x", Container: "web"}, &metric.Target{ID: "y"}
+	var lines []string
+	for _, b := range []*metric.Batch{batch(old, other), batch(old, other), batch(renamed), batch(renamed, other)} {
+		out.Reset()
+		if err := j.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, out.String())
+		if len(j.targets) != len(b.Groups) {
+			t.Errorf("%d targets are remembered of %d", len(j.targets), len(b.Groups))
+		}
+	}
+	if lines[0] != lines[1] {
+		t.Errorf("the same batch is\n%s\nthen\n%s", lines[0], lines[1])
+	}
+	if !strings.Contains(lines[2], `"web"`) || strings.Contains(lines[2], `"y"`) || !strings.Contains(lines[3], `"y"`) {
+		t.Errorf("after a change: %s, %s", lines[2], lines[3])
+	}
 }
