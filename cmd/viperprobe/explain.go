@@ -43,6 +43,9 @@ unsupported why it does not work here.` + codes(),
 		if len(found) != 1 {
 			return whichTarget(args[0], found)
 		}
+		if names := found[0].Unjudged; len(names) > 0 {
+			fmt.Fprintf(c.ErrOrStderr(), "viperprobe: labels of this target are unknown (docs/policies.md), so policies that select by labels do not hold for it: %s\n", few(names))
+		}
 		if r.output.value == "json" {
 			return writeJSON(c.OutOrStdout(), found[0].Reasons)
 		}

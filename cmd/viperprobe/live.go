@@ -51,9 +51,9 @@ func refused(err error) error {
 const selectorHelp = `A target is named by a glob on its id, name, container, pod or cgroup path (* does
 not cross /, and /** at the end means the tree), or selected by what it is, as
 key=glob joined by commas, with the keys namespace, pod, container, workload,
-pattern, cgroup and kind (container, service, cgroup, node, remainder):
+pattern, cgroup and kind (container, service, cgroup, node, remainder), and label.NAME:
 
-  namespace=shop,pattern=redis
+  namespace=shop,pattern=redis,label.app=web
 
 Changes win over flags and policies, the later over the earlier. They are in force
 when the command returns, hold for targets to come as well, and are recorded with

@@ -131,6 +131,7 @@ func (o *own) read(a *Agent, dst []metric.Reading) []metric.Reading {
 	put("agent_dropped", "targets without a slot", o.noSlot)
 	put("agent_dropped", "steps of the governor untold", a.governing.untold)
 	put("agent_dropped", "names of ended containers, to tell restarts", a.tree.restarts.dropped)
+	put("agent_dropped", "labels of targets over a bound", a.tree.names.LabelsLeftOut())
 	inForce := map[budget.Lever]uint64{}
 	if g := a.governing.governor; g != nil {
 		for _, s := range g.Steps() {

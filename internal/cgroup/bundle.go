@@ -57,7 +57,7 @@ func (h *Host) bundleName(t *metric.Target) (identity, bool) {
 		}
 		for _, file := range files {
 			if id, ok := annotated(file); ok {
-				return id, true
+				return id.inPod(file, t.ContainerID), true
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func (h *Host) shimName(t *metric.Target) (identity, bool) {
 	// Not Join: the dots are the kernel's to resolve, behind the link.
 	for _, file := range []string{cwd + "/../" + t.ContainerID + "/config.json", cwd + "/../../" + t.ContainerID + "/userdata/config.json"} {
 		if id, ok := annotated(file); ok {
-			return id, true
+			return id.inPod(file, t.ContainerID), true
 		}
 	}
 	return identity{}, false
@@ -159,6 +159,7 @@ func (a annotations) kubernetes() (identity, bool) {
 		podUID:    a.first("io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"),
 		container: a.first("io.kubernetes.cri.container-name", "io.kubernetes.container.name"),
 		image:     a.first("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName", "io.kubernetes.cri-o.Image"),
+		sandbox:   a.first("io.kubernetes.cri-o.SandboxID", "io.kubernetes.sandbox.id"),
 	}
 	kind := a.first("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType", "io.kubernetes.docker.type")
 	id.pause = kind == "sandbox" || kind == "podsandbox" || id.container == "POD"

@@ -25,6 +25,7 @@ type Names struct {
 	known   map[metric.TargetID]identity
 	order   []metric.TargetID // oldest first
 	dropped uint64
+	leftOut uint64 // labels
 	podman  podmanLists
 }
 
@@ -34,6 +35,9 @@ type identity struct {
 	workload, image, runtime          string
 	pause                             bool // only holds a pod's namespaces
 	source                            string
+	sandbox                           string            // id of the container that holds its pod's namespaces
+	labels                            map[string]string // as metric.Target has them
+	leftOut                           int               // of them, over a bound
 }
 
 // Resolve returns t with the best names that can be found (a new Target, with
@@ -72,6 +76,9 @@ func (id *identity) apply(t *metric.Target) *metric.Target {
 			*f.to = f.from
 		}
 	}
+	if id.labels != nil {
+		named.Labels = id.labels
+	}
 	return &named
 }
 
@@ -88,6 +95,13 @@ func (n *Names) Dropped() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.dropped
+}
+
+// LabelsLeftOut counts labels of targets that were left out: too many, or too long.
+func (n *Names) LabelsLeftOut() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leftOut
 }
 
 func (n *Names) recall(id metric.TargetID) (identity, bool) {
@@ -107,6 +121,7 @@ func (n *Names) remember(id metric.TargetID, what identity) {
 		n.order = append(n.order, id)
 	}
 	n.known[id] = what
+	n.leftOut += uint64(what.leftOut)
 	limit := n.Max
 	if limit == 0 {
 		limit = defaultNames

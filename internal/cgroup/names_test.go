@@ -1,7 +1,9 @@
 package cgroup
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +23,7 @@ func cid(tail string) string { return "c" + strings.Repeat("0", 63-len(tail)) + 
 type named struct {
 	Namespace, Pod, Container, Workload, Image, Runtime, Source string
 	Pause                                                       bool
+	Labels                                                      map[string]string
 }
 
 func resolve(t *testing.T, n *Names, path string) (named, error) {
@@ -30,12 +33,14 @@ func resolve(t *testing.T, n *Names, path string) (named, error) {
 	if after.ID != before.ID || after.Incarnation != before.Incarnation || after.Cgroup != path {
 		t.Errorf("%s became another target: %+v", path, after)
 	}
-	return named{after.Namespace, after.Pod, after.Container, after.Workload, after.Image, after.Runtime, after.NameSource, pause}, err
+	return named{after.Namespace, after.Pod, after.Container, after.Workload, after.Image, after.Runtime, after.NameSource, pause, after.Labels}, err
 }
 
 func TestResolve(t *testing.T) {
 	n := &Names{Host: find(t, unpack(t, "runtimes"))}
 	const podSlice = "/kubepods.slice/kubepods-poda1b2c3d4_0000_1111_2222_333344445555.slice/"
+	database := map[string]string{"app": "db", "app.kubernetes.io/part-of": "shop", "statefulset.kubernetes.io/pod-name": "db-0"}
+	compose := map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "cache"}
 	for path, want := range map[string]named{
 		// containerd's CRI plugin: systemd driver, cgroupfs driver, pause, k3s.
 		podSlice + "cri-containerd-" + cid("1") + ".scope": {Namespace: "shop", Pod: "web-5d4f8c7b6-x2x4z", Container: "web",
@@ -46,17 +51,18 @@ func TestResolve(t *testing.T) {
 		// nerdctl and ctr.
 		"/system.slice/nerdctl-" + cid("4") + ".scope": {Container: "cache", Runtime: "containerd", Source: "nerdctl annotations"},
 		// CRI-O.
-		podSlice + "crio-" + cid("5") + ".scope": {Namespace: "shop", Pod: "db-0", Container: "db", Image: "quay.io/fedora/postgresql-16:latest", Runtime: "cri-o", Source: "cri-o annotations"},
-		podSlice + "crio-" + cid("6") + ".scope": {Namespace: "shop", Pod: "db-0", Container: "POD", Runtime: "cri-o", Source: "cri-o annotations", Pause: true},
+		podSlice + "crio-" + cid("5") + ".scope": {Namespace: "shop", Pod: "db-0", Container: "db", Image: "quay.io/fedora/postgresql-16:latest", Runtime: "cri-o", Source: "cri-o annotations",
+			Labels: database},
+		podSlice + "crio-" + cid("6") + ".scope": {Namespace: "shop", Pod: "db-0", Container: "POD", Runtime: "cri-o", Source: "cri-o annotations", Pause: true, Labels: database},
 		// podman.
 		"/machine.slice/libpod-" + cid("7") + ".scope":                                           {Container: "queue", Image: "docker.io/library/rabbitmq:3", Runtime: "podman", Source: "podman containers.json"},
 		"/machine.slice/libpod-" + cid("8") + ".scope":                                           {Container: "b4fc5a8a5f7a-infra", Image: "localhost/podman-pause:4.3.1-0", Runtime: "podman", Source: "podman containers.json", Pause: true},
 		"/machine.slice/libpod-" + cid("9") + ".scope":                                           {Container: "once", Runtime: "podman", Source: "podman containers.json"},
 		"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + cid("a") + ".scope": {Container: "rootless", Image: "quay.io/x:1", Runtime: "podman", Source: "podman containers.json"},
 		// Docker.
-		"/docker/" + cid("b"):                         {Container: "shop-cache-1", Workload: "cache", Image: "redis:7", Runtime: "docker", Source: "docker config.v2.json"},
-		"/system.slice/docker-" + cid("b") + ".scope": {Container: "shop-cache-1", Workload: "cache", Image: "redis:7", Runtime: "docker", Source: "docker config.v2.json"},
-		"/kubepods/podx/" + cid("c"):                  {Namespace: "old", Pod: "web-0", Container: "web", Image: "sha256:aa", Runtime: "docker", Source: "docker config.v2.json"},
+		"/docker/" + cid("b"):                         {Container: "shop-cache-1", Workload: "cache", Image: "redis:7", Runtime: "docker", Source: "docker config.v2.json", Labels: compose},
+		"/system.slice/docker-" + cid("b") + ".scope": {Container: "shop-cache-1", Workload: "cache", Image: "redis:7", Runtime: "docker", Source: "docker config.v2.json", Labels: compose},
+		"/kubepods/podx/" + cid("c"):                  {Namespace: "old", Pod: "web-0", Container: "web", Image: "sha256:aa", Runtime: "docker", Source: "docker config.v2.json", Labels: map[string]string{"app": "web"}},
 		"/kubepods/podx/" + cid("d"):                  {Namespace: "old", Pod: "web-0", Container: "POD", Image: "registry.k8s.io/pause:3.9", Runtime: "docker", Source: "docker config.v2.json", Pause: true},
 		// Only the kubelet's logs.
 		"/kubepods/podx/" + cid("e"):                                     {Namespace: "shop", Pod: "log-0", Container: "logger", Source: "kubelet log directories"},
@@ -164,6 +170,49 @@ func TestNamesAreBounded(t *testing.T) {
 	}
 	if len(n.order) > 2 {
 		t.Errorf("%d entries of forgotten names", len(n.order))
+	}
+}
+
+// Labels over a bound are left out and counted; what is left stays the same each time.
+func TestLabelsAreBounded(t *testing.T) {
+	labels := map[string]string{"io.kubernetes.pod.name": "x", strings.Repeat("k", maxLabelKey+1): "", "long": strings.Repeat("v", maxLabelValue+1)}
+	for i := range maxLabels + 3 {
+		labels[fmt.Sprintf("a%03d", i)] = "v"
+	}
+	config, err := json.Marshal(map[string]any{"Name": "/many", "Config": map[string]any{"Labels": labels}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := unpack(t, "runtimes")
+	extend(t, root, "-- var/lib/docker/containers/"+cid("24")+"/config.v2.json --\n"+string(config)+"\n")
+	n := &Names{Host: find(t, root)}
+	got, err := resolve(t, n, "/docker/"+cid("24"))
+	if err != nil || len(got.Labels) != maxLabels || got.Labels["a063"] != "v" || n.LabelsLeftOut() != 5 {
+		t.Errorf("%d labels, %d left out, %v", len(got.Labels), n.LabelsLeftOut(), err)
+	}
+}
+
+// A sandbox that is not there, is none, or says nothing of labels leaves them unknown.
+func TestLabelsUnknown(t *testing.T) {
+	for name, more := range map[string]string{
+		"none":       "",
+		"no labels":  `{"annotations":{}}`,
+		"no JSON":    `{"annotations":{"io.kubernetes.cri-o.Labels":"{"}}`,
+		"half there": `{"annotations":{"io.kub`,
+	} {
+		root := t.TempDir()
+		dir := "run/containers/storage/overlay-containers/"
+		for _, sandbox := range []string{cid("41"), "../../etc"} {
+			text := `{"annotations":{"io.kubernetes.cri-o.ContainerType":"container","io.kubernetes.pod.name":"p","io.kubernetes.container.name":"c","io.kubernetes.cri-o.SandboxID":"` + sandbox + `"}}`
+			extend(t, root, "-- "+dir+cid("40")+"/userdata/config.json --\n"+text+"\n")
+			if more != "" {
+				extend(t, root, "-- "+dir+cid("41")+"/userdata/config.json --\n"+more+"\n")
+			}
+			id, ok := (&Host{Root: root}).bundleName(&metric.Target{ContainerID: cid("40")})
+			if !ok || id.container != "c" || id.labels != nil {
+				t.Errorf("%s: %+v, %t", name, id, ok)
+			}
+		}
 	}
 }
 

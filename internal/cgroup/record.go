@@ -23,23 +23,31 @@ func (h *Host) dockerName(t *metric.Target) (identity, bool) {
 	if readDocument(h.at("etc/docker/daemon.json"), &daemon) && daemon.DataRoot != "" {
 		dir = daemon.DataRoot
 	}
-	var record struct {
-		Name   string
-		Config struct {
-			Image  string
-			Labels map[string]string
-		}
-	}
-	if !readDocument(h.at(path.Join(dir, "containers", t.ContainerID, "config.v2.json")), &record) {
+	file := func(id string) string { return h.at(path.Join(dir, "containers", id, "config.v2.json")) }
+	var record, sandbox dockerRecord
+	if !readDocument(file(t.ContainerID), &record) {
 		return identity{}, false
 	}
 	labels := annotations(record.Config.Labels)
 	id, kubernetes := labels.kubernetes()
-	if !kubernetes {
+	switch {
+	case !kubernetes:
 		id = identity{container: strings.TrimPrefix(record.Name, "/"), workload: labels["com.docker.compose.service"]}
+		id.label(labels)
+	case isID(id.sandbox) && readDocument(file(id.sandbox), &sandbox):
+		id.label(sandbox.Config.Labels)
 	}
 	id.runtime, id.image, id.source = "docker", record.Config.Image, "docker config.v2.json"
 	return id, id.container != "" || id.pause
+}
+
+// A dockerRecord is what Docker's config.v2.json says of a container.
+type dockerRecord struct {
+	Name   string
+	Config struct {
+		Image  string
+		Labels map[string]string
+	}
 }
 
 // podmanLists remembers podman's lists of containers, which are read again when

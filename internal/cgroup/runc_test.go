@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +17,8 @@ import (
 	"viperprobe.dev/viperprobe/internal/metric"
 )
 
-// bundle makes a bundle as containerd's CRI plugin would, with busybox in it.
-func bundle(t *testing.T, dir, cgroup string) {
+// bundle makes a bundle with busybox in it, and what a runtime says of it.
+func bundle(t *testing.T, dir, cgroup string, annotations map[string]string) {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
@@ -38,10 +39,7 @@ func bundle(t *testing.T, dir, cgroup string) {
 			"namespaces":  []object{{"type": "pid"}, {"type": "mount"}},
 			"resources":   object{"cpu": object{"shares": 512, "quota": 50000, "period": 100000}},
 		},
-		"annotations": map[string]string{
-			"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.container-name": "web",
-			"io.kubernetes.cri.sandbox-name": "web-0", "io.kubernetes.cri.sandbox-namespace": "shop",
-		},
+		"annotations": annotations,
 	})
 	err = errors.Join(err, os.MkdirAll(dir+"/rootfs/proc", 0o755), os.WriteFile(dir+"/rootfs/busybox", b, 0o755), os.WriteFile(dir+"/config.json", config, 0o644))
 	if err != nil {
@@ -50,8 +48,23 @@ func bundle(t *testing.T, dir, cgroup string) {
 }
 
 // A real container is recognised by its path, named by its bundle wherever that
-// is, and read in all hierarchies.
+// is, and read in all hierarchies. Under CRI-O it has the labels of its pod.
 func TestRuncContainer(t *testing.T) {
+	t.Run("containerd", func(t *testing.T) {
+		runContainer(t, map[string]string{
+			"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.container-name": "web",
+			"io.kubernetes.cri.sandbox-name": "web-0", "io.kubernetes.cri.sandbox-namespace": "shop",
+		}, nil)
+	})
+	t.Run("cri-o", func(t *testing.T) {
+		runContainer(t, map[string]string{
+			"io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.container.name": "web", "io.kubernetes.pod.name": "web-0",
+			"io.kubernetes.pod.namespace": "shop", "io.kubernetes.cri-o.SandboxID": cid("42"), "io.kubernetes.cri-o.Labels": "{}",
+		}, map[string]string{"app": "web"})
+	})
+}
+
+func runContainer(t *testing.T, annotations, labels map[string]string) {
 	runc, err := exec.LookPath("runc")
 	if err != nil {
 		t.Fatal("runc is not installed: run make tools")
@@ -63,7 +76,8 @@ func TestRuncContainer(t *testing.T) {
 	id := hex.EncodeToString(random[:])
 	at := top + "/kubepods/burstable/pod" + uid + "/" + id
 	dir := filepath.Join(t.TempDir(), id)
-	bundle(t, dir, at)
+	bundle(t, dir, at, annotations)
+	extend(t, filepath.Dir(dir), "-- "+cid("42")+"/config.json --\n"+`{"annotations":{"io.kubernetes.cri-o.Labels":"{\"app\":\"web\"}"}}`+"\n")
 	t.Cleanup(func() {
 		for p := at; p != top; p = filepath.Dir(p) {
 			removeGroups(t, p)
@@ -87,7 +101,7 @@ func TestRuncContainer(t *testing.T) {
 		if err != nil {
 			return false
 		}
-		if pause || better.Namespace != "shop" || better.Pod != "web-0" || better.Container != "web" || better.ID != target.ID {
+		if pause || better.Namespace != "shop" || better.Pod != "web-0" || better.Container != "web" || better.ID != target.ID || !maps.Equal(better.Labels, labels) || better.Labels == nil != (labels == nil) {
 			t.Errorf("got %+v, pause %t", better, pause)
 		}
 		return true

@@ -13,6 +13,9 @@ import (
 type Explanation struct {
 	Target  *metric.Target  `json:"target"`
 	Reasons []policy.Reason `json:"reasons"`
+	// Unjudged are policies that select by labels, of which nobody knows whether they mean
+	// the target: its labels are unknown.
+	Unjudged []string `json:"unjudged,omitempty"`
 }
 
 // Explain explains the targets of which a name matches glob (see policy.Named).
@@ -37,7 +40,7 @@ func (c *Controller) Explain(glob string) ([]Explanation, error) {
 				r.Unsupported = refused[r.Family]
 			}
 		}
-		out = append(out, Explanation{t, reasons})
+		out = append(out, Explanation{t, reasons, c.plan.Unjudged(t, time.Now())})
 	}
 	return out, nil
 }

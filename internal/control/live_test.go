@@ -45,3 +45,24 @@ func TestLiveLabels(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// Whoever explains a target whose labels are unknown is told which policies cannot be judged.
+func TestExplainUnknownLabels(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.yaml")
+	write(t, path, "by-label", "selector: {labels: {app: web}}, families: [block_latency]")
+	c, e := start(t, path)
+	e.targets[1].Labels = map[string]string{"app": "web"}
+	client := listening(t, c)
+	for name, want := range map[string][]string{"redis": {"by-label"}, "web": nil, "node": nil} {
+		why, err := client.Explain(t.Context(), name)
+		if err != nil || len(why) != 1 {
+			t.Fatalf("%s: %+v, %v", name, why, err)
+		}
+		if d := cmp.Diff(want, why[0].Unjudged); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	if e.has(1) != "block_latency cpu_usage" || e.has(0) != "cpu_usage" {
+		t.Errorf("web has %s, redis %s", e.has(1), e.has(0))
+	}
+}

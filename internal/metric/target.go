@@ -27,24 +27,25 @@ type TargetID string
 // A Target is something that is measured: a container, a service, a cgroup, the
 // node. Targets are immutable; a better name makes a new Target with the same ID.
 type Target struct {
-	ID          TargetID   `json:"id"`
-	Incarnation string     `json:"incarnation"` // boot id + cgroup id: tells resets
-	Kind        TargetKind `json:"kind"`
-	Node        string     `json:"node"`
-	Namespace   string     `json:"namespace,omitempty"`
-	Pod         string     `json:"pod,omitempty"`
-	PodUID      string     `json:"pod_uid,omitempty"`
-	Container   string     `json:"container,omitempty"`
-	Workload    string     `json:"workload,omitempty"`
-	Image       string     `json:"image,omitempty"`
-	Pattern     string     `json:"pattern,omitempty"`
-	Runtime     string     `json:"runtime,omitempty"` // containerd, docker, cri-o, podman, systemd
-	ContainerID string     `json:"container_id,omitempty"`
-	Cgroup      string     `json:"cgroup"` // v2 path, "/" for the root
-	CgroupID    uint64     `json:"cgroup_id"`
-	NameSource  string     `json:"name_source,omitempty"` // where the names were found
-	Started     time.Time  `json:"started"`
-	Ended       time.Time  `json:"ended,omitzero"` // zero while it lives
+	ID          TargetID          `json:"id"`
+	Incarnation string            `json:"incarnation"` // boot id + cgroup id: tells resets
+	Kind        TargetKind        `json:"kind"`
+	Node        string            `json:"node"`
+	Namespace   string            `json:"namespace,omitempty"`
+	Pod         string            `json:"pod,omitempty"`
+	PodUID      string            `json:"pod_uid,omitempty"`
+	Container   string            `json:"container,omitempty"`
+	Workload    string            `json:"workload,omitempty"`
+	Image       string            `json:"image,omitempty"`
+	Pattern     string            `json:"pattern,omitempty"`
+	Runtime     string            `json:"runtime,omitempty"` // containerd, docker, cri-o, podman, systemd
+	ContainerID string            `json:"container_id,omitempty"`
+	Cgroup      string            `json:"cgroup"` // v2 path, "/" for the root
+	CgroupID    uint64            `json:"cgroup_id"`
+	NameSource  string            `json:"name_source,omitempty"` // where the names were found
+	Labels      map[string]string `json:"labels,omitzero"`       // of the pod, or of a container without one; nil: unknown
+	Started     time.Time         `json:"started"`
+	Ended       time.Time         `json:"ended,omitzero"` // zero while it lives
 }
 
 // MakeID is the id of a target: a hash of the cluster or machine and of what

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -63,13 +64,14 @@ type policyFile struct {
 	Metadata   head   `yaml:"metadata"`
 	Spec       struct {
 		Selector struct {
-			Kinds      []string `yaml:"kinds"`
-			Cgroups    []string `yaml:"cgroups"`
-			Namespaces []string `yaml:"namespaces"`
-			Pods       []string `yaml:"pods"`
-			Containers []string `yaml:"containers"`
-			Workloads  []string `yaml:"workloads"`
-			Patterns   []string `yaml:"patterns"`
+			Kinds      []string          `yaml:"kinds"`
+			Cgroups    []string          `yaml:"cgroups"`
+			Namespaces []string          `yaml:"namespaces"`
+			Pods       []string          `yaml:"pods"`
+			Containers []string          `yaml:"containers"`
+			Workloads  []string          `yaml:"workloads"`
+			Patterns   []string          `yaml:"patterns"`
+			Labels     map[string]string `yaml:"labels"`
 		} `yaml:"selector"`
 		CriticalSet string          `yaml:"criticalSet"`
 		Families    []familyEntry   `yaml:"families"`
@@ -179,7 +181,7 @@ func (r *reader) readPolicy(f File) {
 	s := &w.Spec.Selector
 	p := ProbePolicy{
 		Name: w.Metadata.Name, File: f.Name, Line: d.Line("metadata.name"), Interval: w.Spec.Interval, Until: time.Time(w.Spec.Until),
-		Selector: Selector{Cgroups: s.Cgroups, Namespaces: s.Namespaces, Pods: s.Pods, Containers: s.Containers, Workloads: s.Workloads, Patterns: s.Patterns},
+		Selector: Selector{Cgroups: s.Cgroups, Namespaces: s.Namespaces, Pods: s.Pods, Containers: s.Containers, Workloads: s.Workloads, Patterns: s.Patterns, Labels: s.Labels},
 	}
 	for i, k := range s.Kinds {
 		if !slices.Contains(Kinds, metric.TargetKind(k)) {
@@ -222,6 +224,14 @@ func (r *reader) checkHead(d *document.Document, kind, version, name string) {
 }
 
 func (r *reader) checkGlobs(d *document.Document, s *Selector) {
+	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
+		at := "spec.selector.labels." + label
+		if err := CheckGlob(s.Labels[label]); err != nil {
+			r.fault(d, at, "%v", err)
+		} else if label == "" {
+			r.fault(d, at, "want the name of a label, have nothing")
+		}
+	}
 	for _, key := range s.globs(&metric.Target{}) {
 		for i, g := range key.globs {
 			at := fmt.Sprintf("spec.selector.%s[%d]", key.key, i)

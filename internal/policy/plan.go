@@ -5,6 +5,7 @@
 package policy
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -100,10 +101,7 @@ func (p *Plan) Explain(t *metric.Target, now time.Time) []Reason {
 		if !r.applies(t, now) {
 			continue
 		}
-		name := r.Policy
-		if name == "" {
-			name = r.Origin
-		}
+		name := cmp.Or(r.Policy, r.Origin)
 		for _, w := range r.Wants {
 			last[w.Family] = Reason{Family: w.Family, Ratio: w.Ratio, Labels: w.Labels, Policy: name, Line: r.Line, Origin: r.Origin, Until: r.Until}
 		}
@@ -113,6 +111,27 @@ func (p *Plan) Explain(t *metric.Target, now time.Time) []Reason {
 		out = append(out, last[family])
 	}
 	return out
+}
+
+// Unjudged names the policies that may mean a target whose labels are unknown: but for
+// those they select it. Sorted.
+func (p *Plan) Unjudged(t *metric.Target, now time.Time) []string {
+	if t.Kind != metric.Container || t.Labels != nil {
+		return nil
+	}
+	var out []string
+	for _, r := range p.Rules {
+		if len(r.Select.Labels) == 0 {
+			continue
+		}
+		name := cmp.Or(r.Policy, r.Origin)
+		r.Select.Labels = nil
+		if r.applies(t, now) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Lapsed reports whether a rule ended between two moments, so that the plan wants

@@ -14,13 +14,14 @@ import (
 // pattern that ends in "/**" matches the whole tree below its stem.
 type Selector struct {
 	Kinds      []metric.TargetKind
-	Cgroups    []string // globs on the cgroup path
-	Namespaces []string // globs
-	Pods       []string // globs
-	Containers []string // globs on the container's, or the unit's, name
-	Workloads  []string // globs
-	Patterns   []string // globs
-	Targets    []string // globs on any of a target's names: see Named
+	Cgroups    []string          // globs on the cgroup path
+	Namespaces []string          // globs
+	Pods       []string          // globs
+	Containers []string          // globs on the container's, or the unit's, name
+	Workloads  []string          // globs
+	Patterns   []string          // globs
+	Labels     map[string]string // globs, by label: all must match; a target whose labels are unknown does not
+	Targets    []string          // globs on any of a target's names: see Named
 }
 
 // Matches reports whether t is selected. The node and the remainder have no
@@ -37,6 +38,16 @@ func (s *Selector) Matches(t *metric.Target) bool {
 	}
 	for _, key := range s.globs(t) {
 		if !anyGlob(key.globs, key.value) {
+			return false
+		}
+	}
+	return s.labelled(t)
+}
+
+// labelled reports whether a target has the labels of s.
+func (s *Selector) labelled(t *metric.Target) bool {
+	for label, g := range s.Labels {
+		if value, ok := t.Labels[label]; !ok || !glob(g, value) {
 			return false
 		}
 	}
@@ -75,8 +86,8 @@ func named() []metric.TargetKind { return slices.Clone(Kinds[:3]) }
 
 // ParseSelector reads what a person writes in a command: the name of a target, as a
 // glob on its id, name, container, pod or cgroup; or key=glob, joined by commas, with
-// the keys namespace, pod, container, workload, pattern, cgroup and kind. A key that
-// stands twice matches either.
+// the keys namespace, pod, container, workload, pattern, cgroup and kind, and label.NAME. A key
+// that stands twice matches either; a label stands once.
 func ParseSelector(text string) (Selector, error) {
 	var s Selector
 	if text == "" {
@@ -90,10 +101,11 @@ func ParseSelector(text string) (Selector, error) {
 		"namespace": &s.Namespaces, "pod": &s.Pods, "container": &s.Containers, "workload": &s.Workloads,
 		"pattern": &s.Patterns, "cgroup": &s.Cgroups,
 	}
-	words := []string{"namespace", "pod", "container", "workload", "pattern", "cgroup", "kind"}
+	words := []string{"namespace", "pod", "container", "workload", "pattern", "cgroup", "kind", "label.NAME"}
 	for part := range strings.SplitSeq(text, ",") {
 		key, value, ok := strings.Cut(part, "=")
 		list := lists[key]
+		label, labelled := strings.CutPrefix(key, "label.")
 		switch {
 		case !ok || value == "":
 			return s, fmt.Errorf("selector %q: want key=value, have %q", text, part)
@@ -101,6 +113,17 @@ func ParseSelector(text string) (Selector, error) {
 			s.Kinds = append(s.Kinds, metric.TargetKind(value))
 		case key == "kind":
 			return s, fmt.Errorf("selector %q: kind %q is none of %s", text, value, join(Kinds))
+		case labelled:
+			if _, twice := s.Labels[label]; twice || label == "" {
+				return s, fmt.Errorf("selector %q: want label.NAME=glob once for each label, have %q", text, part)
+			}
+			if err := CheckGlob(value); err != nil {
+				return s, fmt.Errorf("selector %q: %w", text, err)
+			}
+			if s.Labels == nil {
+				s.Labels = map[string]string{}
+			}
+			s.Labels[label] = value
 		case list == nil:
 			return s, fmt.Errorf("selector %q: unknown key %q, want one of %s", text, key, strings.Join(words, ", "))
 		default:
@@ -115,10 +138,12 @@ func ParseSelector(text string) (Selector, error) {
 
 // narrow keeps a selector by names from matching the node, which has none.
 func (s Selector) narrow() Selector {
+	names := len(s.Labels)
 	for _, key := range s.globs(&metric.Target{}) {
-		if len(key.globs) > 0 && len(s.Kinds) == 0 {
-			s.Kinds = named()
-		}
+		names += len(key.globs)
+	}
+	if names > 0 && len(s.Kinds) == 0 {
+		s.Kinds = named()
 	}
 	return s
 }

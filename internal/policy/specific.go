@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,10 +11,14 @@ import (
 
 // rank is how specific a selector is, for slices.Compare: one number per key, the
 // narrowest key first. A key that is not used has 0, one with a wildcard 1, one of
-// plain names 2. Of cgroups the deeper path is the narrower. Kinds come last.
+// plain names 2. Of cgroups the deeper path is the narrower, of labels those that are more.
+// Kinds come last.
 func (s *Selector) rank() []int {
 	var out []int
 	for _, key := range s.globs(&metric.Target{}) {
+		if key.key == "cgroups" {
+			out = append(out, s.rankLabels())
+		}
 		n := 0
 		switch {
 		case len(key.globs) == 0:
@@ -27,6 +32,16 @@ func (s *Selector) rank() []int {
 		out = append(out, n)
 	}
 	return append(out, min(len(s.Kinds), 1))
+}
+
+func (s *Selector) rankLabels() int {
+	n := 0
+	for _, g := range s.Labels {
+		if n += 2; wild(g) {
+			n--
+		}
+	}
+	return n
 }
 
 func wild(g string) bool { return strings.ContainsAny(g, `*?[\`) }
@@ -60,6 +75,11 @@ func compare(a, b *ProbePolicy) int {
 func (s *Selector) meet(o *Selector) bool {
 	if len(s.Kinds) > 0 && len(o.Kinds) > 0 && !slices.ContainsFunc(s.Kinds, func(k metric.TargetKind) bool { return slices.Contains(o.Kinds, k) }) {
 		return false
+	}
+	for label, g := range s.Labels {
+		if h, both := o.Labels[label]; both && !globsMeet(g, h) {
+			return false
+		}
 	}
 	theirs := o.globs(&metric.Target{})
 	for i, key := range s.globs(&metric.Target{}) {
@@ -99,6 +119,16 @@ func (s Selector) and(o *Selector) (both Selector, some bool) {
 	meet(&both.Workloads, o.Workloads)
 	meet(&both.Patterns, o.Patterns)
 	meet(&both.Targets, o.Targets)
+	both.Labels = maps.Clone(s.Labels)
+	for label, g := range o.Labels {
+		if h, ok := s.Labels[label]; ok && !globsMeet(g, h) {
+			some = false
+		}
+		if both.Labels == nil {
+			both.Labels = map[string]string{}
+		}
+		both.Labels[label] = g
+	}
 	if len(s.Kinds) > 0 && len(o.Kinds) > 0 {
 		both.Kinds = slices.DeleteFunc(slices.Clone(o.Kinds), func(k metric.TargetKind) bool { return !slices.Contains(s.Kinds, k) })
 		some = some && len(both.Kinds) > 0
