@@ -247,6 +247,14 @@ func TestKShapeEmptyClusters(t *testing.T) {
 	}
 }
 
+// An empty cluster takes the farthest series that is not alone in its cluster, and each takes another.
+func TestKShapeSeeds(t *testing.T) {
+	c := Clustering{K: 5, Labels: []int{0, 0, 2, 3, 3, 3}, Distance: []float64{.1, .4, .9, .2, .3, .1}}
+	if d := cmp.Diff([]int{-1, 1, -1, -1, 4}, c.seeds()); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestKShapeErrors(t *testing.T) {
 	ok := []float64{1, 2, 3, 4}
 	for name, tc := range map[string]struct {

@@ -260,6 +260,32 @@ func TestSieveArrows(t *testing.T) {
 	}
 }
 
+// What drives each other says nothing about who is the cause; and of series that wander, the steps are compared, not the
+// levels: here each step of y follows one of x.
+func TestSieveDirections(t *testing.T) {
+	_, _, e1, e2 := driven()
+	x, y, wander, late := make([]float64, 200), make([]float64, 200), make([]float64, 200), make([]float64, 200)
+	for t := 2; t < len(x); t++ {
+		x[t] = 0.3*x[t-1] + 0.5*y[t-1] + e1[t]
+		y[t] = 0.3*y[t-1] + 0.5*x[t-1] + e2[t]
+		wander[t] = wander[t-1] + e1[t]
+		late[t] = late[t-1] + 0.3*e1[t-1] + e2[t]
+	}
+	for name, tc := range map[string]struct {
+		caller, callee []float64
+		want           int
+	}{"both ways": {x, y, 0}, "steps": {wander, late, 1}} {
+		out, err := Run(Recording{Calls: []Call{{"caller", "callee"}}, Series: []Series{
+			{Name: "x", Container: "caller", Values: tc.caller}, {Name: "y", Container: "callee", Values: tc.callee}}}, Options{Algorithm: "sieve"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Edges) != tc.want || tc.want > 0 && out.Edges[0].CauseService != "caller" {
+			t.Errorf("%s: edges %+v, want %d", name, out.Edges, tc.want)
+		}
+	}
+}
+
 func TestRunTasks(t *testing.T) {
 	for _, task := range Tasks() {
 		o := fast()
