@@ -107,6 +107,18 @@ func without(runs, held []int) (out []int) {
 	return out
 }
 
+// noneLeft says why the filter threw out everything, and shows one series.
+func noneLeft(dropped []Drop) error {
+	gaps := 0
+	for _, d := range dropped {
+		if d.Reason == "gaps" {
+			gaps++
+		}
+	}
+	return fmt.Errorf("%w is left of %d: %d have gaps, which a longer step may close, and %d are constant. %s: %s",
+		ErrNoSeries, len(dropped), gaps, len(dropped)-gaps, dropped[0].Name, dropped[0].Detail)
+}
+
 // judge runs one algorithm on the final study.
 func (p *problem) judge(name string, final *study) (Result, error) {
 	a, err := findAlgorithm(name)
@@ -117,7 +129,7 @@ func (p *problem) judge(name string, final *study) (Result, error) {
 		return Result{}, fmt.Errorf("%w: %s learns from violations; give a column slo or an expression", ErrNoSLO, name)
 	}
 	if len(final.kept) == 0 {
-		return Result{}, fmt.Errorf("%w is left: all %d were constant, full of gaps or duplicates", ErrNoSeries, len(p.rec.Series))
+		return Result{}, noneLeft(final.dropped)
 	}
 	if a.NeedsSLO {
 		if _, err := indicator(outcome(final.rows)); err != nil {

@@ -182,6 +182,7 @@ func TestRunFilters(t *testing.T) {
 		return base[i]
 	})
 	with("twin", func(i int) float64 { return 2*base[i] + 1 })
+	with("akin", func(i int) float64 { return base[i] + 0.2*math.Sin(float64(i*i)) })
 	with("counter", func(i int) float64 { return float64(i) + math.Sin(float64(i))/2 })
 	out, err := Run(r, Options{Algorithm: "all", Costs: map[string]float64{"twin": 3}})
 	if err != nil {
@@ -316,16 +317,17 @@ func TestRunErrors(t *testing.T) {
 		o    Options
 		want string
 	}{
-		"nothing":    {Recording{}, Options{}, "no series"},
-		"ragged":     {change(func(r *Recording) { r.Series[2].Values = r.Series[2].Values[1:] }), Options{}, "series differ in length"},
-		"infinite":   {change(func(r *Recording) { r.Series[2].Values[5] = math.Inf(-1) }), Options{}, "not a finite number"},
-		"twice":      {change(func(r *Recording) { r.Series[2].Name = r.Series[1].Name }), Options{}, "occurs twice"},
-		"slo":        {change(func(r *Recording) { r.SLO = r.SLO[1:] }), Options{}, "slo: series differ in length"},
-		"step":       {change(func(r *Recording) { r.Step = -1 }), Options{}, "step of -1 s"},
-		"overlap":    {change(func(r *Recording) { r.Runs[1].From = 50 }), Options{}, "not overlap"},
-		"run twice":  {change(func(r *Recording) { r.Runs[1].Name = "runa" }), Options{}, "occurs twice"},
-		"short":      {Recording{Series: []Series{{Name: "a", Values: []float64{1, 2, 3}}}}, Options{}, "too few points"},
-		"constant":   {Recording{Series: []Series{{Name: "a", Values: make([]float64, 50)}}}, Options{}, "no series is left"},
+		"nothing":   {Recording{}, Options{}, "no series"},
+		"ragged":    {change(func(r *Recording) { r.Series[2].Values = r.Series[2].Values[1:] }), Options{}, "series differ in length"},
+		"infinite":  {change(func(r *Recording) { r.Series[2].Values[5] = math.Inf(-1) }), Options{}, "not a finite number"},
+		"twice":     {change(func(r *Recording) { r.Series[2].Name = r.Series[1].Name }), Options{}, "occurs twice"},
+		"slo":       {change(func(r *Recording) { r.SLO = r.SLO[1:] }), Options{}, "slo: series differ in length"},
+		"step":      {change(func(r *Recording) { r.Step = -1 }), Options{}, "step of -1 s"},
+		"overlap":   {change(func(r *Recording) { r.Runs[1].From = 50 }), Options{}, "not overlap"},
+		"run twice": {change(func(r *Recording) { r.Runs[1].Name = "runa" }), Options{}, "occurs twice"},
+		"short":     {Recording{Series: []Series{{Name: "a", Values: []float64{1, 2, 3}}}}, Options{}, "too few points"},
+		"constant": {Recording{Series: []Series{{Name: "a", Values: make([]float64, 50)}}}, Options{},
+			"no series is left of 1: 0 have gaps, which a longer step may close, and 1 are constant. a: It is 0 throughout."},
 		"algorithm":  {plain(), Options{Algorithm: "magic"}, `unknown algorithm "magic": use one of kshape`},
 		"task":       {plain(), Options{Task: "luck"}, `task "luck"`},
 		"run":        {plain(), Options{HoldOut: []string{"runz"}}, `run "runz"`},

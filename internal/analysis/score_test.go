@@ -181,6 +181,9 @@ func TestCountEvents(t *testing.T) {
 		"no lead":   {on(n, span{99, 101}), Events{Episodes: 2, Alarms: 1, True: 1, Hours: 1}},
 		"late":      {on(n, span{103, 120}), Events{Episodes: 2, Late: 1, Hours: 1}},
 		"false":     {on(n, span{10, 12}, span{14, 20}, span{300, 301}), Events{Episodes: 2, Alarms: 2, Hours: 1}},
+		"too early": {on(n, span{50, 60}, span{69, 70}), Events{Episodes: 2, Alarms: 2, Hours: 1}}, // 310 s ahead is not announced
+		"earliest":  {on(n, span{70, 72}), Events{Episodes: 2, Detected: 1, Alarms: 1, True: 1, Hours: 1, Leads: []float64{300}}},
+		"together":  {on(n, span{10, 12}, span{17, 20}), Events{Episodes: 2, Alarms: 1, Hours: 1}}, // 50 s apart
 		"always on": {on(n, span{0, n}), Events{Episodes: 2, Alarms: 1, Hours: 1}},
 	} {
 		got := CountEvents(tc.alarm, violated, 10, 20)
