@@ -224,7 +224,7 @@ func writeUnsupported(w io.Writer, all []control.Unsupported) {
 		}
 	}
 	if len(names) > 0 {
-		fmt.Fprintf(w, "viperprobe: without %s, which do not work here; `viperprobe doctor` says why\n", few(names))
+		fmt.Fprintf(w, "viperprobe: of these do not work here: %s; `viperprobe doctor` says why\n", few(names))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // something larger is a note.
 func TestUnsupportedIsTold(t *testing.T) {
 	part, named := control.Unsupported{Family: "llc_misses", Reason: "no counter"}, control.Unsupported{Family: "io_bytes", Reason: "no file", Named: true}
-	const note = "viperprobe: without llc_misses, which do not work here; `viperprobe doctor` says why\n"
+	const note = "viperprobe: of these do not work here: llc_misses; `viperprobe doctor` says why\n"
 	for name, tc := range map[string]struct {
 		change      control.Change
 		fault, note string
