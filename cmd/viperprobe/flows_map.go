@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -159,20 +160,13 @@ func (m *flowMap) measured(ctx context.Context, f *metric.Family) (float64, erro
 
 // groupOf is what a target that told something is summed under.
 func (m *flowMap) groupOf(r *store.Row) string {
-	namespace, rest, ok := strings.Cut(r.Target, "/")
-	if strings.HasPrefix(r.Target, "/") {
-		ok = false // the path of a cgroup
-	}
-	pod, _, inPod := strings.Cut(rest, "/")
 	switch {
-	case m.by == store.ByPod && ok && inPod:
-		return namespace + "/" + pod
-	case m.by == store.ByNamespace && ok:
-		return namespace
-	case m.by == store.ByWorkload && r.Workload != "" && ok:
-		return namespace + "/" + r.Workload
+	case m.by == store.ByPod && r.Pod != "":
+		return path.Join(r.Namespace, r.Pod)
+	case m.by == store.ByNamespace && r.Namespace != "":
+		return r.Namespace
 	case m.by == store.ByWorkload && r.Workload != "":
-		return r.Workload
+		return path.Join(r.Namespace, r.Workload)
 	case m.by == store.ByPattern && r.Pattern != "":
 		return r.Pattern
 	}

@@ -249,7 +249,7 @@ func steps(t *testing.T, e engine) {
 	}
 	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
 	row := func(s int, v float64) Row {
-		return Row{Time: at(s), Target: "shop/a-0/a", Workload: "Deployment/a", Value: v}
+		return Row{Time: at(s), Target: "shop/a-0/a", Namespace: "shop", Pod: "a-0", Workload: "Deployment/a", Value: v}
 	}
 	q := Query{Family: sent, From: at(0), To: at(10), Step: 5 * time.Second}
 	wantEqual(t, "totals", rows(t, e, q), []Row{row(5, 50), row(10, 100)})
@@ -278,8 +278,8 @@ func labelValues(t *testing.T, e engine) {
 		got[i].Time = time.Time{}
 	}
 	wantEqual(t, "rows", got, []Row{
-		{Target: "shop/a-0/a", Workload: "Deployment/a", Labels: [2]string{"sda"}, Value: 1},
-		{Target: "shop/a-0/a", Workload: "Deployment/a", Labels: [2]string{"sdb"}, Value: 2},
+		{Target: "shop/a-0/a", Namespace: "shop", Pod: "a-0", Workload: "Deployment/a", Labels: [2]string{"sda"}, Value: 1},
+		{Target: "shop/a-0/a", Namespace: "shop", Pod: "a-0", Workload: "Deployment/a", Labels: [2]string{"sdb"}, Value: 2},
 	})
 	if got[0].Label() != "sda" {
 		t.Errorf("label %q", got[0].Label())

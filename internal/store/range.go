@@ -50,7 +50,7 @@ type Row struct {
 	Target string    // name of the target, pod, workload, node or pattern
 	Labels [2]string // values of the family's labels
 
-	Workload, Pattern string // of the target, ByTarget only
+	Namespace, Pod, Workload, Pattern string // of the target, ByTarget only
 
 	Value float64 // counter: total, or with Rate increase per second; gauge: last value
 
@@ -125,7 +125,9 @@ func (r *Reader) rangeRows(ctx context.Context, q Query, yield func(Row, error) 
 				return fmt.Errorf("query %s: more than %d rows; ask for less time (--since), fewer targets (--target), or a longer step (--step)", q.Family.Name, r.maxRows)
 			}
 			row := windows[t].row(q, key, t)
-			row.Workload, row.Pattern = group.workload, group.pattern
+			if t := group.of; t != nil {
+				row.Namespace, row.Pod, row.Workload, row.Pattern = t.Namespace, t.Pod, t.Workload, t.Pattern
+			}
 			if !yield(row, nil) {
 				return data.Close()
 			}
@@ -162,8 +164,8 @@ func (k rowKey) compare(o rowKey) int {
 
 // A rowGroup is the series that make one row.
 type rowGroup struct {
-	series            []storage.Series
-	workload, pattern string
+	series []storage.Series
+	of     *metric.Target // ByTarget only
 }
 
 // collect finds the series of q and puts those together that make one row.
@@ -192,7 +194,7 @@ func collect(ctx context.Context, data storage.Querier, q Query) (map[rowKey]*ro
 		if groups[key] == nil {
 			groups[key] = &rowGroup{}
 			if q.By == "" || q.By == ByTarget {
-				groups[key].workload, groups[key].pattern = t.Workload, t.Pattern
+				groups[key].of = t
 			}
 		}
 		groups[key].series = append(groups[key].series, s)

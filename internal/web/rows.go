@@ -21,8 +21,10 @@ type rowLine struct {
 	Target string    `json:"target"`
 	Labels []string  `json:"labels,omitempty"`
 
-	Workload string `json:"workload,omitempty"`
-	Pattern  string `json:"pattern,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Pod       string `json:"pod,omitempty"`
+	Workload  string `json:"workload,omitempty"`
+	Pattern   string `json:"pattern,omitempty"`
 
 	Value  float64  `json:"value"`
 	Hist   *rowHist `json:"histogram,omitempty"`
@@ -118,7 +120,8 @@ func (s *server) gaps(w http.ResponseWriter, r *http.Request) {
 
 func encodeRow(r store.Row, f *metric.Family) rowLine {
 	line := rowLine{
-		Time: r.Time, Target: r.Target, Value: r.Value, Labels: r.Labels[:len(f.Labels)], Workload: r.Workload, Pattern: r.Pattern,
+		Time: r.Time, Target: r.Target, Value: r.Value, Labels: r.Labels[:len(f.Labels)],
+		Namespace: r.Namespace, Pod: r.Pod, Workload: r.Workload, Pattern: r.Pattern,
 	}
 	line.Ratio, line.Spread = r.Ratio, r.Error
 	if f.Kind == metric.Histogram {
@@ -134,7 +137,10 @@ func encodeRow(r store.Row, f *metric.Family) rowLine {
 }
 
 func decodeRow(line rowLine) store.Row {
-	r := store.Row{Time: line.Time, Target: line.Target, Value: line.Value, Workload: line.Workload, Pattern: line.Pattern, Ratio: line.Ratio, Error: line.Spread}
+	r := store.Row{
+		Time: line.Time, Target: line.Target, Value: line.Value, Ratio: line.Ratio, Error: line.Spread,
+		Namespace: line.Namespace, Pod: line.Pod, Workload: line.Workload, Pattern: line.Pattern,
+	}
 	copy(r.Labels[:], line.Labels)
 	if h := line.Hist; h != nil {
 		number := func(x *float64) float64 {
