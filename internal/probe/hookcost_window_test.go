@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
@@ -32,22 +31,18 @@ func BenchmarkWindows(b *testing.B) {
 				s := want(b, name)
 				f := find(b, s, name)
 				g := newGroup(b, nil)
-				tg := newTarget(b, s, []string{name}, g)
-				attach := func() {
-					if err := errors.Join(s.Want(f), s.Switch(tg.slot, f), s.Switch(NodeSlot, f)); err != nil {
-						b.Fatal(err)
-					}
+				newTarget(b, s, []string{name}, g)
+				if err := s.Switch(NodeSlot, f); err != nil {
+					b.Fatal(err)
 				}
-				attach()
-				windowCost(b, s, f[0], attach, l.start(b, s, g))
+				windowCost(b, s, f[0], l.start(b, s, g))
 			})
 		}
 	}
 }
 
-// windowCost has ours attached anew in between: whatever runs first on a hook finds caches
-// cold that whatever runs second finds warm.
-func windowCost(b *testing.B, s *Set, f *metric.Family, attach, run func()) {
+// windowCost measures ours ahead of the empty programs, then behind them.
+func windowCost(b *testing.B, s *Set, f *metric.Family, run func()) {
 	empties := emptyPrograms(b, s.objects[f.Object])
 	stats, err := ebpf.EnableStats(0)
 	if err != nil {
@@ -71,10 +66,7 @@ func windowCost(b *testing.B, s *Set, f *metric.Family, attach, run func()) {
 			cost[mask] += v[len(v)/2] / 2
 		}
 		b.Logf("medians with ours %s the empty ones: open %.1f ns, closed %.1f", position, costs[open][windowRounds/2], costs[closed][windowRounds/2])
-		if err := s.Want(nil); err != nil {
-			b.Fatal(err)
-		}
-		attach()
+		putBehind(b, s.objects[f.Object])
 	}
 	whole, left := cost[open], cost[closed]
 	b.ReportMetric(whole, "open-ns")
