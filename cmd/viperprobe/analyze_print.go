@@ -124,7 +124,17 @@ func (x *analyzed) printSideBySide(w io.Writer) error {
 	for _, r := range x.results {
 		cells := []string{r.Algorithm, strconv.Itoa(len(r.Critical)), rounded(math.Round(r.Cost*1000) / 1000)}
 		if s := r.Score; s != nil {
-			cells = append(cells, share(s.Recall), share(s.Precision), fmt.Sprintf("%.1f", s.FalsePerHour), fmt.Sprintf("%.0f s", math.Round(s.MedianLead)+0), fmt.Sprintf("%.2f", s.AP))
+			recall, precision, lead := share(s.Recall), share(s.Precision), fmt.Sprintf("%.0f s", math.Round(s.MedianLead)+0)
+			if s.Events.Episodes == 0 {
+				recall = ""
+			}
+			if s.Events.Alarms == 0 {
+				precision = ""
+			}
+			if s.Events.Detected == 0 {
+				lead = ""
+			}
+			cells = append(cells, recall, precision, fmt.Sprintf("%.1f", s.FalsePerHour), lead, fmt.Sprintf("%.2f", s.AP))
 		} else {
 			cells = append(cells, "", "", "", "", "")
 		}

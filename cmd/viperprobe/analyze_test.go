@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"viperprobe.dev/viperprobe/internal/analysis"
 	"viperprobe.dev/viperprobe/internal/policy"
 )
 
@@ -70,5 +71,22 @@ func TestAnalyzeIsInterrupted(t *testing.T) {
 	}
 	if _, err := os.Stat(report); !os.IsNotExist(err) {
 		t.Errorf("a report is there: %v", err)
+	}
+}
+
+// Of no violation none was missed, and of no alarm none was wrong: there is no share to tell, and no lead.
+func TestAnalyzeTableWithoutViolations(t *testing.T) {
+	x := analyzed{results: []analysis.Result{{Algorithm: "rps", Score: &analysis.Score{AP: .5}},
+		{Algorithm: "all", Score: &analysis.Score{AP: .5, Recall: 1, Precision: 1, MedianLead: 7, Events: analysis.Events{Episodes: 1, Detected: 1, Alarms: 1, True: 1}}}}}
+	var b bytes.Buffer
+	if err := x.printSideBySide(&b); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(b.String(), "\n")
+	if got, want := strings.Fields(lines[1]), "rps 0 0 - - 0.0 - 0.50"; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %s", got, want)
+	}
+	if got, want := strings.Fields(lines[2]), "all 0 0 100 % 100 % 0.0 7 s 0.50"; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %s", got, want)
 	}
 }
