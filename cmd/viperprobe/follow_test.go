@@ -87,7 +87,7 @@ func TestTopFollowsOverTLS(t *testing.T) {
 	}{
 		"well":           {[]string{"--url", with("ann:secret"), "--ca-cert", ca}, exitOK, `"cgroup": "/a"`},
 		"no password":    {[]string{"--url", server.URL, "--ca-cert", ca}, exitFailure, "it wants a name and password"},
-		"wrong password": {[]string{"--url", with("ann:other"), "--ca-cert", ca}, exitFailure, "ann:xxxxx@"},
+		"wrong password": {[]string{"--url", with("ann:other"), "--ca-cert", ca}, exitFailure, with("ann:xxxxx") + ": it does not take this name and password"},
 		"unknown CA":     {[]string{"--url", with("ann:secret")}, exitFailure, "give its authority with --ca-cert"},
 		"no CA":          {[]string{"--url", server.URL, "--ca-cert", "none.pem"}, exitUsage, "--ca-cert: open none.pem"},
 		"not a CA":       {[]string{"--url", server.URL, "--ca-cert", "follow_test.go"}, exitUsage, "has no certificate in PEM"},

@@ -122,6 +122,8 @@ func (m *Remote) ask(ctx context.Context, path string, form url.Values, header h
 	switch {
 	case err == nil && json.Unmarshal(text, &line) == nil && line.Error != "":
 		return nil, &RefusedError{Status: res.StatusCode, Text: line.Error}
+	case res.StatusCode == http.StatusUnauthorized && res.Request.URL.User != nil:
+		return nil, fmt.Errorf("ask %s: it does not take this name and password; the file that it was given with --basic-auth-file has those it takes", m.Name())
 	case res.StatusCode == http.StatusUnauthorized:
 		return nil, fmt.Errorf("ask %s: it wants a name and password; put them into the address, as in USER:PASSWORD@HOST:PORT", m.Name())
 	case bytes.Contains(text, []byte("HTTP request to an HTTPS server")):
