@@ -92,8 +92,8 @@ prices: ## Measure what an event of each family costs, into catalogue/prices.csv
 	go test ./internal/probe -run xxx -bench Prices -benchtime 1x -prices ../../catalogue/prices.csv
 	go test ./internal/agent -run xxx -bench FilePrices -benchtime 1x -prices ../../catalogue/prices.csv
 
-bench-overhead: build ## Print what nginx, Redis, PostgreSQL and Envoy lose beside ViperProbe and others; on a quiet machine (root; BENCH="-classes -rounds N -load SECONDS")
-	test/bench/overhead.sh go run ./test/bench -agent $(PREFIX)/viperprobe-agent -only loads,tools -picture docs/img/overhead.svg $(BENCH)
+bench-overhead: build ## Print what nginx, Redis, PostgreSQL and Envoy lose beside ViperProbe and others; on a quiet machine (root; PEERS=1; BENCH="-classes -rounds N -load SECONDS")
+	test/bench/overhead.sh $(if $(PEERS),test/bench/peers.sh) go run ./test/bench -agent $(PREFIX)/viperprobe-agent -only loads,tools -picture docs/img/overhead.svg $(BENCH)
 
 tools: ## Install the Debian packages that tests need, and only what is missing (root)
 	@test/tools.sh

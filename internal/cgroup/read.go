@@ -23,7 +23,7 @@ const eager = 3
 
 // lookOften is the number of first reads in which rare ones look for missing files;
 // later every tenth of them does: most that are missing then always will be.
-const lookOften = 60
+const lookOften = 20
 
 // Read appends what the files say now: totals for counters, in ns and bytes. A
 // family whose file is missing has no reading; a labelled counter that turns up
