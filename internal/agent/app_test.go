@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,30 +38,6 @@ func become(dir string) error {
 		return err
 	}
 	return syscall.Exec(path, []string{path}, nil)
-}
-
-// startCalls starts the program at path in a cgroup.
-func startCalls(t testing.TB, dir, path string) *worker {
-	t.Helper()
-	f, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w := &worker{t: t, cmd: exec.Command(path)}
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
-	if w.in, err = w.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := w.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.raw = out
-	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return w
 }
 
 // turns has a program of kerneltest.Calls make n turns.
@@ -151,7 +126,7 @@ func TestAppProbesFollowAContainer(t *testing.T) {
 		}
 	}
 	inside := t.TempDir()
-	w := start(t, dir, syscall.CLONE_NEWNS)
+	w := start(t, dir, "/proc/self/exe", syscall.CLONE_NEWNS)
 	fmt.Fprintln(w.in, "become "+inside)
 	r.awaitSites(t, path, 2)
 	w.turns(500)
@@ -167,12 +142,12 @@ func TestAppProbesFollowAContainer(t *testing.T) {
 	if err := os.WriteFile(file, kerneltest.Calls(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w = startCalls(t, dir, file)
+	w = start(t, dir, file, 0)
 	r.awaitSites(t, path, 4)
 	w.turns(300)
 	exact(800)
 	w.end()
-	w = startCalls(t, dir, file)
+	w = start(t, dir, file, 0)
 	w.turns(50)
 	exact(850)
 	w.end()
@@ -207,7 +182,7 @@ func TestAppProbeStopsAboveItsLimit(t *testing.T) {
 	if err := os.WriteFile(file, kerneltest.Calls(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := startCalls(t, dir, file)
+	w := start(t, dir, file, 0)
 	r.awaitSites(t, path, 2)
 	var turns uint64
 	state := func(name string) string {

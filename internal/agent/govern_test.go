@@ -171,7 +171,7 @@ func TestBudgetMindsTraps(t *testing.T) {
 	if err := os.WriteFile(file, kerneltest.Calls(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := startCalls(t, dir, file)
+	w := start(t, dir, file, 0)
 	t.Cleanup(func() { w.end(); rmdir(t, dir) })
 	w.turns(1)
 	r.awaitSites(t, path, 1)

@@ -6,10 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -117,30 +115,12 @@ func TestPatternRule(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "redis-server")
 	copyFile(t, "/proc/self/exe", binary) // a worker, which waits for commands
 	dir := mkdir(t, r.host, unique("pattern"))
-	cgroup, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cgroup.Close()
-	// A shell first, as in many images, under the name of an operator's program: it is
-	// looked at again once it executes.
-	shell := filepath.Join(t.TempDir(), "manager")
-	copyFile(t, "/bin/sh", shell)
-	cmd := exec.Command(shell, "-c", `read go; exec "$0"`, binary)
-	cmd.Env = append(os.Environ(), workerEnv+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		rmdir(t, dir)
-	})
+	// First, as in many images, something else, under the name of an operator's program: it
+	// is looked at again once it executes.
+	manager := filepath.Join(t.TempDir(), "manager")
+	copyFile(t, "/proc/self/exe", manager)
+	w := start(t, dir, manager, 0)
+	t.Cleanup(func() { w.end(); rmdir(t, dir) })
 	path := dir[len(r.host.V2):]
 	find := func(look func(x *target) bool) (found bool) {
 		if err := r.do(func() error {
@@ -151,16 +131,16 @@ func TestPatternRule(t *testing.T) {
 		}
 		return found
 	}
-	eventually(t, "a look at the shell", func() bool { return find(func(x *target) bool { return x.Pattern == "operator" }) })
+	eventually(t, "a look at the first program", func() bool { return find(func(x *target) bool { return x.Pattern == "operator" }) })
 	switched := func() bool {
 		return find(func(x *target) bool {
 			return slices.ContainsFunc(r.probes.Switched(x.slot), func(f *metric.Family) bool { return f.Name == "runq_latency" })
 		})
 	}
 	if switched() {
-		t.Error("runq_latency is on for a shell")
+		t.Error("runq_latency is on for an operator")
 	}
-	fmt.Fprintln(in)
+	fmt.Fprintln(w.in, "exec "+binary)
 	eventually(t, "the pattern", func() bool { return find(func(x *target) bool { return x.Pattern == "redis" }) })
 	if !switched() {
 		t.Error("runq_latency is off for redis")

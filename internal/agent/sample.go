@@ -61,7 +61,7 @@ func (x *target) find(at int, k seriesKey) *series {
 // renew makes a family that was not wanted a window ago start from what it will
 // say next. Counts of events stand still while the family is off, so they go on.
 func (x *target) renew(f *metric.Family) {
-	if f.Gated() || !x.measured {
+	if f.Gated() || x.windows == 0 {
 		return
 	}
 	x.late[f] = true
@@ -186,7 +186,7 @@ func (a *Agent) measure(x *target, dst []metric.Sample, buf []metric.Reading) ([
 	for i := range buf {
 		samples = append(samples, x.begin(i, &buf[i]).sample(&buf[i], ratios.of(buf[i].Family)))
 	}
-	x.series, x.measured = x.series[:len(buf)], true
+	x.series = x.series[:len(buf)]
 	x.forgetFlows()
 	samples = x.merged(samples)
 	x.windows++

@@ -53,7 +53,7 @@ func TestRenewed(t *testing.T) {
 		return x.begin(0, &r).sample(&r, 1).Value
 	}
 	see(10)
-	x.measured = true
+	x.windows = 1
 	x.renew(snapshot)
 	if got := see(500); got != 0 {
 		t.Errorf("first window after the while: %d, want 0", got)

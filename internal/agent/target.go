@@ -22,7 +22,6 @@ type target struct {
 	opened      map[*metric.Family]probe.Opening // of windows, when their ratio was last asked for
 	series      []*series
 	index       map[seriesKey]*series
-	measured    bool
 	windows     int                       // measured so far
 	holds       bool                      // other targets are, or were, inside
 	activity    uint64                    // as of the last window

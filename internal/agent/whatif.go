@@ -60,7 +60,7 @@ func (a *Agent) trial(p policy.Plan) (*trial, error) {
 				}
 				y.wants, wanted[f] = append(y.wants, f), true
 				labels := current[f]
-				if !slices.Contains(x.wants, f) || f.Name == cgroup.Restarts {
+				if x.windows == 0 || !slices.Contains(x.wants, f) || f.Name == cgroup.Restarts {
 					labels = possible(f)
 				}
 				t.series[f.Name] += reported(f, w.Labels, labels)

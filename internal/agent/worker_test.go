@@ -56,6 +56,8 @@ func work(in io.Reader, out io.Writer) {
 			fmt.Fprintln(out, fault(n))
 		case "become":
 			fmt.Fprintln(out, become(arg))
+		case "exec":
+			fmt.Fprintln(out, syscall.Exec(arg, []string{arg}, os.Environ()))
 		case "load":
 			fmt.Fprintln(out, load())
 		default:
@@ -102,23 +104,24 @@ type worker struct {
 // startIn starts a worker that is born in a cgroup.
 func startIn(t testing.TB, dir string) *worker {
 	t.Helper()
-	return start(t, dir, 0)
+	return start(t, dir, "/proc/self/exe", 0)
 }
 
 // startNet starts one that has a network namespace of its own, too.
 func startNet(t testing.TB, dir string) *worker {
 	t.Helper()
-	return start(t, dir, syscall.CLONE_NEWNET)
+	return start(t, dir, "/proc/self/exe", syscall.CLONE_NEWNET)
 }
 
-func start(t testing.TB, dir string, namespaces uintptr) *worker {
+// start starts the program at path, this one or one of kerneltest.Calls, in a cgroup.
+func start(t testing.TB, dir, path string, namespaces uintptr) *worker {
 	t.Helper()
 	f, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	w := &worker{t: t, cmd: exec.Command("/proc/self/exe")}
+	w := &worker{t: t, cmd: exec.Command(path)}
 	w.cmd.Env = append(os.Environ(), workerEnv+"=1", "GOMAXPROCS=2")
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd()), Cloneflags: namespaces}
 	w.cmd.Stderr = os.Stderr
@@ -131,7 +134,7 @@ func start(t testing.TB, dir string, namespaces uintptr) *worker {
 	}
 	w.out, w.raw = bufio.NewReader(out), out
 	if err := w.cmd.Start(); err != nil {
-		t.Fatalf("start worker in %s: %v", dir, err)
+		t.Fatalf("start %s in %s: %v", path, dir, err)
 	}
 	return w
 }

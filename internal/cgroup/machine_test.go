@@ -58,9 +58,22 @@ func TestReadThisMachine(t *testing.T) {
 		t.Errorf("user and system are %d of %d ns", split, after["cpu_usage"])
 	}
 	if h.Check(families())["memory_anon_bytes"] == "" {
-		// The race detector touches more than it is told to. The kernel counts in batches.
-		d, grown := int64(after["memory_anon_bytes"]-before["memory_anon_bytes"]), int64(ownAfter-ownBefore)
-		if d < 23<<20 || max(d-grown, grown-d) > 2<<20 {
+		// The kernel counts in batches, and leaves them to whoever folds them already: then what
+		// was charged before comes late, and the next pages tell.
+		var d, grown int64
+		right := func() bool {
+			d, grown = int64(after["memory_anon_bytes"]-before["memory_anon_bytes"]), int64(ownAfter-ownBefore)
+			return d >= 23<<20 && max(d-grown, grown-d) <= 2<<20
+		}
+		for range 3 {
+			if right() {
+				break
+			}
+			before, ownBefore = after, ownAfter
+			w.do(t, "touch 24")
+			after, ownAfter = read(t, f), own()
+		}
+		if !right() {
 			t.Errorf("24 MiB touched came out as %d bytes of anonymous memory, the process grew by %d", d, grown)
 		}
 		if after["memory_working_set_bytes"] > after["memory_current_bytes"] || after["memory_working_set_bytes"] < after["memory_anon_bytes"]/2 {
