@@ -12,23 +12,23 @@ import (
 type loan struct {
 	*metric.Batch
 	holders atomic.Int32
-	lender  *lender // nil: sinks may keep it
+	lender  *lender
 }
 
 // release is called by each queue that is done with the batch, from any goroutine.
 func (l *loan) release() {
-	if l.holders.Add(-1) > 0 || l.lender == nil {
+	if l.holders.Add(-1) > 0 {
 		return
 	}
 	select {
 	case l.lender.returned <- l.Batch:
-	default: // more came back than are ever needed at once
+	default: // more came back than are ever needed at once, or none may
 	}
 }
 
 // A lender has the batches whose memory may serve again. The zero value keeps none.
 type lender struct {
-	returned chan *metric.Batch
+	returned chan *metric.Batch // nil where a sink may keep them
 }
 
 // lentAtOnce is how many batches wait for their next use: one is with the sinks while the
@@ -55,11 +55,8 @@ func (r *lender) batch() *metric.Batch {
 
 // lend makes a batch one that holders queues work on.
 func (r *lender) lend(b *metric.Batch, holders int) *loan {
-	l := &loan{Batch: b}
+	l := &loan{Batch: b, lender: r}
 	l.holders.Store(int32(holders))
-	if r.returned != nil {
-		l.lender = r
-	}
 	return l
 }
 

@@ -122,9 +122,11 @@ func (r *reader) checkLibrary(d *document.Document, w *patternFile) {
 const (
 	RoleRuntime = "runtime"
 	RoleLibrary = "library"
+
+	roleOperator = "operator"
 )
 
-var roles = []string{"sidecar", "gateway", "operator", RoleRuntime, RoleLibrary}
+var roles = []string{"sidecar", "gateway", roleOperator, RoleRuntime, RoleLibrary}
 
 //go:embed patterns/*.yaml
 var patterns embed.FS
@@ -169,7 +171,7 @@ func order(p Pattern) int {
 	switch p.Role {
 	case "":
 		return 1
-	case "operator":
+	case roleOperator:
 		return 2
 	case RoleRuntime, RoleLibrary:
 		return 3

@@ -33,10 +33,12 @@ type running struct {
 	unscrape func() error
 }
 
-// settle is how long a subject has to come to rest after it has attached the last of what
-// it attaches, unattached how long it may take to attach anything.
+// A subject has come to rest when it attached nothing for as long as settle, and worked no
+// more than atWork of it: programs may be loaded for seconds before they are attached.
+// unattached is how long it may take to attach anything.
 const (
 	settle     = time.Second
+	atWork     = settle / 20
 	unattached = 5 * time.Second
 )
 
@@ -71,10 +73,12 @@ func (s subject) start() (*running, error) {
 // rest waits until the subject has attached what it will, and has come to rest.
 func (r *running) rest() {
 	links, began := 0, time.Now()
-	since := began
+	since, spent := began, time.Duration(0)
 	rig.Poll(4*unattached, func() bool {
-		if n := rig.Links(r.cmd.Process.Pid); n != links {
-			links, since = n, time.Now()
+		n := rig.Links(r.cmd.Process.Pid)
+		cpu, _ := r.cpu() // one that has ended is told by who started it
+		if n != links || cpu > spent+atWork {
+			links, since, spent = n, time.Now(), cpu
 		}
 		return time.Since(since) > settle && (links > 0 || time.Since(began) > unattached)
 	})
